@@ -1,0 +1,3 @@
+//! Bodies of the HTTP API, one module per version.
+
+pub mod v1;

@@ -1,0 +1,46 @@
+//! Version 1 of the HTTP API: one file per noun.
+//!
+//! These are JSON bodies, query strings and WebSocket messages only. What crosses the mesh is in
+//! [`crate::wire`], what goes into the Raft log belongs to the controller; each pair is joined by an
+//! explicit conversion, so that one may change without the others.
+//!
+//! Every type can be read and written, because the controller, the Rust SDK and the tests share it. Fields
+//! are only ever added; an absent fact is `null`, never zero.
+
+mod apps;
+mod audit;
+mod cluster;
+mod containers;
+mod controllers;
+mod environments;
+mod events;
+mod exec;
+mod hosts;
+mod list;
+mod logs;
+mod metrics;
+mod page;
+mod problem;
+mod read;
+mod socket;
+mod tokens;
+mod who;
+
+pub use apps::*;
+pub use audit::*;
+pub use cluster::*;
+pub use containers::*;
+pub use controllers::*;
+pub use environments::*;
+pub use events::*;
+pub use exec::*;
+pub use hosts::*;
+pub use list::*;
+pub use logs::*;
+pub use metrics::*;
+pub use page::*;
+pub use problem::*;
+pub use read::*;
+pub use socket::*;
+pub use tokens::*;
+pub use who::*;

@@ -1,0 +1,19 @@
+//! What omni talks about: hosts, what they measure and what runs on them.
+//!
+//! These values appear in frames and in API bodies alike, so their serde form stays plain: no skipped,
+//! flattened, tagged or untagged fields, which the binary codec could not carry.
+
+mod allocation;
+pub mod app;
+mod container;
+mod facts;
+mod gpu;
+mod name;
+mod sample;
+
+pub use allocation::*;
+pub use container::*;
+pub use facts::*;
+pub use gpu::*;
+pub use name::*;
+pub use sample::*;

@@ -1,0 +1,93 @@
+//! What a host is to run, and what became of it.
+//!
+//! The gateway names allocations; their specifications and files are named by digest and asked for by the agent, each on
+//! a stream of its own, so that a change costs a few hundred bytes and unchanged content is never sent twice.
+
+use crate::domain::AllocationState;
+use crate::domain::app::ContentDigest;
+use crate::ids::AllocationId;
+use serde::{Deserialize, Serialize};
+
+/// Ability of an agent, told in its hello: it runs allocations.
+pub const CAPABILITY_RUN: &str = "run/1";
+/// Most allocations of one host; with the longest names they fit a frame.
+pub const MAX_ALLOCATIONS_PER_HOST: usize = 1_000;
+/// Largest content that an agent takes, bytes: a specification with hundreds of services stays far below.
+pub const MAX_CONTENT: usize = 8 << 20;
+/// Longest sentence in a report, bytes.
+pub const MAX_REASON: usize = 1 << 10;
+/// Most of a failing container's last output in a report, bytes.
+pub const MAX_REPORT_LOG: usize = 4 << 10;
+
+/// Everything that a host is to run. What it runs of omni's and is not named here is to be stopped.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Desired {
+    /// Grows with each change; an agent ignores what is older than it has.
+    pub generation: u64,
+    /// In id order, at most [`MAX_ALLOCATIONS_PER_HOST`].
+    pub allocations: Vec<DesiredAllocation>,
+}
+
+/// One allocation as its host needs to know it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DesiredAllocation {
+    /// Its id.
+    pub id: AllocationId,
+    /// Grows each time that the controllers decide anew about this allocation's slot; an agent never goes back to an
+    /// older one.
+    pub epoch: u64,
+    /// Environment of its app.
+    pub environment: String,
+    /// Its app.
+    pub app: String,
+    /// Which group of the app.
+    pub group: String,
+    /// Which of the group's instances, from zero.
+    pub slot: u32,
+    /// Number of the release.
+    pub release: u64,
+    /// The release's specification: JSON of [`crate::domain::app::AppSpec`].
+    pub spec: ContentDigest,
+    /// May run only while this host's lease is valid.
+    pub exclusive: bool,
+    /// To run, or to be stopped and kept.
+    pub run: bool,
+}
+
+/// What became of an allocation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AllocationReport {
+    /// Which.
+    pub id: AllocationId,
+    /// The epoch that this is about.
+    pub epoch: u64,
+    /// How far it is.
+    pub state: AllocationState,
+    /// One sentence for people: what is waited for, or why it failed. At most [`MAX_REASON`] bytes.
+    pub reason: Option<String>,
+    /// The last output of the container that failed, at most [`MAX_REPORT_LOG`] bytes.
+    pub log: Option<String>,
+}
+
+/// First frame of a stream that an agent opens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HostRequest {
+    /// The bytes with this digest; answered by [`HostReply::Chunk`]. Refused unless an allocation of the host needs them.
+    Content(ContentDigest),
+}
+
+/// Frames from the gateway on such a stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HostReply {
+    /// The next bytes.
+    Chunk(Vec<u8>),
+    /// All is said; the last frame.
+    End,
+    /// The request cannot be met; the last frame.
+    Failed {
+        /// Stable word: `not_found`, `unavailable`.
+        code: String,
+        /// For a person.
+        message: String,
+    },
+}

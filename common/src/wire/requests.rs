@@ -1,0 +1,138 @@
+//! Requests across the mesh: logs, terminals, history. One stream each, opened by the gateway.
+
+use crate::clock::Time;
+use crate::domain::{HostSample, Process};
+use serde::{Deserialize, Serialize};
+
+/// Which log lines of a container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogsRequest {
+    /// Docker id.
+    pub container: String,
+    /// Keep sending new lines.
+    pub follow: bool,
+    /// No lines before this.
+    pub since: Option<Time>,
+    /// No lines after this.
+    pub until: Option<Time>,
+    /// Only this many of the newest lines; absent for all.
+    pub tail: Option<u32>,
+    /// Only lines that match this regular expression.
+    pub grep: Option<String>,
+}
+
+/// A program to run in a container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExecRequest {
+    /// Docker id.
+    pub container: String,
+    /// Program and arguments; never empty.
+    pub command: Vec<String>,
+    /// Give it a terminal.
+    pub tty: bool,
+    /// Send it input.
+    pub stdin: bool,
+    /// `KEY=value` pairs.
+    pub env: Vec<String>,
+    /// User, as Docker writes it.
+    pub user: Option<String>,
+    /// Working directory.
+    pub workdir: Option<String>,
+    /// Terminal size, columns and rows.
+    pub size: Option<(u16, u16)>,
+}
+
+/// First frame of a request stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AgentRequest {
+    /// Log lines; answered by [`ReplyFrame::Log`].
+    Logs(LogsRequest),
+    /// A program; answered by [`ReplyFrame::Output`] and [`ReplyFrame::Exit`].
+    Exec(ExecRequest),
+    /// Recorded samples; answered by [`ReplyFrame::Samples`].
+    History {
+        /// From here.
+        from: Time,
+        /// To here.
+        to: Time,
+        /// At most this many, thinned evenly.
+        max: u32,
+    },
+    /// The process table; answered by [`ReplyFrame::Processes`].
+    Processes,
+}
+
+/// Later frames of a request stream, towards the agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RequestInput {
+    /// Bytes for the program's standard input.
+    Stdin(Vec<u8>),
+    /// No more input.
+    Eof,
+    /// The terminal's new size.
+    Resize {
+        /// Columns.
+        cols: u16,
+        /// Rows.
+        rows: u16,
+    },
+}
+
+/// Which of a program's two outputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OutputStream {
+    /// Standard output, or the only one of a terminal.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// A line of a container's log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// Nanoseconds since the epoch, as Docker recorded it; zero when it recorded none.
+    pub at_nanos: i64,
+    /// Which output.
+    pub stream: OutputStream,
+    /// The line without its end, at most [`MAX_LOG_LINE`] bytes.
+    pub line: Vec<u8>,
+}
+
+/// A log line longer than this is cut, bytes.
+pub const MAX_LOG_LINE: usize = 64 << 10;
+
+/// Frames from the agent on a request stream.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum ReplyFrame {
+    /// The request was understood and has begun.
+    Started,
+    /// Log lines in order.
+    Log(Vec<LogLine>),
+    /// Output of a program.
+    Output {
+        /// Which output.
+        stream: OutputStream,
+        /// The bytes.
+        data: Vec<u8>,
+    },
+    /// A program ended.
+    Exit {
+        /// Its exit code.
+        code: i64,
+    },
+    /// Recorded samples, oldest first; more frames may follow.
+    Samples(Vec<HostSample>),
+    /// The process table.
+    Processes(Vec<Process>),
+    /// The request failed; the last frame.
+    Failed {
+        /// Stable word: `not_found`, `not_running`, `unsupported`, `docker_absent`, `invalid`, `busy`,
+        /// `failed`.
+        code: String,
+        /// For a person.
+        message: String,
+    },
+    /// All is said; the last frame.
+    End,
+}
