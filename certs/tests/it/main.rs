@@ -1,0 +1,4 @@
+//! The authority and the TLS configurations from outside.
+
+mod authority;
+mod tls;
