@@ -1,0 +1,72 @@
+//! Slots that are filled afresh, as a rollout asks for.
+
+use super::check;
+
+#[test]
+fn the_new_one_starts_first_where_both_fit() {
+    check(
+        "host a
+         group web renew=0
+         alloc web#0 on a healthy",
+        "move web#0@1 on a to a@2: takes the place of an outdated one",
+    );
+}
+
+#[test]
+fn where_they_do_not_the_old_one_stops_first() {
+    check(
+        "host a
+         group web port=80 renew=0
+         alloc web#0 on a healthy",
+        "stop web#0@1 on a: outdated; its successor follows",
+    );
+    check(
+        "host a
+         group web per-host=1 renew=0
+         alloc web#0 on a healthy",
+        "stop web#0@1 on a: outdated; its successor follows",
+    );
+    check(
+        "host a
+         group web renew-stops-first
+         alloc web#0 on a healthy told-to-stop",
+        "wait web#0: web#0@1 on a has to stop first",
+    );
+    check(
+        "host a
+         group web replicas=3 renew-stops-first
+         alloc web#0 on a healthy told-to-stop
+         alloc web#1 on a healthy",
+        "place web#0@2 on a: missing
+         wait web#2: web#0@1 on a has to stop first",
+    );
+    check(
+        "host a
+         host b
+         group web renew=0 renew-stops-first
+         alloc web#0 on a healthy",
+        "stop web#0@1 on a: outdated; its successor follows",
+    );
+}
+
+#[test]
+fn an_exclusive_one_stops_first() {
+    check(
+        "host a
+         host b
+         group db exclusive renew=0
+         alloc db#0 on a healthy",
+        "stop db#0@1 on a: outdated; its successor follows",
+    );
+}
+
+#[test]
+fn one_that_is_not_healthy_is_not_waited_for() {
+    check(
+        "host a
+         group web renew=0
+         alloc web#0 on a failed",
+        "stop web#0@1 on a: replaced by epoch 2
+         place web#0@2 on a: takes the place of an outdated one",
+    );
+}

@@ -1,0 +1,65 @@
+//! The HTTP API: REST and WebSockets under `/api/v1`, the status page, and what Prometheus asks for.
+//!
+//! ```text
+//! request ─▶ shell.rs   id, panic, load, deadline, and every error turned into a problem document
+//!         ─▶ guard.rs   who calls (token), may they (access.rs: one table), are the parameters known
+//!         ─▶ a handler in the noun's file: extract, call app::<noun>, answer
+//! ```
+//!
+//! Handlers decide nothing. Only [`error`] knows status codes, only [`access`] knows roles. To add a route:
+//! write the handler in its noun's file, list it in that file's `routes`, give it a line in `access.rs`; the
+//! tests say when one of the three is missing, and `openapi.json` shows the result.
+
+mod access;
+mod answer;
+mod apps;
+mod audit;
+mod cluster;
+mod containers;
+mod controllers;
+mod environments;
+mod error;
+mod events;
+mod exec;
+mod extract;
+mod guard;
+mod hosts;
+mod logs;
+mod metrics;
+mod openapi;
+mod pages;
+mod probes;
+mod prometheus;
+mod router;
+mod shell;
+mod socket;
+mod throttle;
+mod tokens;
+mod who;
+
+#[cfg(test)]
+mod tests;
+
+pub use openapi::document as openapi;
+pub use router::{ApiOptions, router};
+
+use crate::app::App;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+/// What every handler shares.
+pub(crate) struct Api {
+    app: Arc<App>,
+    options: ApiOptions,
+    throttle: throttle::Throttle,
+    parameters: guard::Parameters,
+    /// Requests being worked on.
+    in_flight: Arc<Semaphore>,
+    /// Open WebSockets.
+    sockets: Arc<Semaphore>,
+    stop: CancellationToken,
+}
+
+/// Handed to every handler.
+pub(crate) type Shared = axum::extract::State<Arc<Api>>;

@@ -1,0 +1,130 @@
+//! Who may call what, tried on every route with every kind of caller.
+
+use super::{Site, request};
+use crate::api::access::{Access, TABLE};
+use crate::app::testing::Bench;
+use crate::state::ApiRole;
+use axum::http::{Method, StatusCode};
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+/// Routes that are not in the document: pages for people.
+const PAGES: &[&str] = &["/", "/assets/{file}", "/api/v1/docs", "/api/v1/openapi.json"];
+
+fn method(text: &str) -> Method {
+    text.parse().expect("a method")
+}
+
+/// A path that fits the template and names nothing that exists.
+fn filled(template: &str) -> String {
+    let id = "00000000-0000-0000-0000-0000000000ff";
+    template
+        .replace("{file}", "style.css")
+        .replace("{id}", id)
+        .replace("{host}", "nowhere")
+        .replace("{container}", "nothing")
+        .replace("{controller}", "99")
+        .replace("{name}", "none")
+}
+
+#[test]
+fn the_table_and_the_document_name_the_same_routes() {
+    let mut documented: BTreeSet<(String, String)> =
+        crate::api::guard::parameters(&crate::api::openapi()).into_keys().collect();
+    documented.extend(PAGES.iter().map(|path| ("GET".to_owned(), (*path).to_owned())));
+    let table: BTreeSet<(String, String)> =
+        TABLE.iter().map(|(method, path, _)| ((*method).to_owned(), (*path).to_owned())).collect();
+    assert_eq!(table, documented);
+    assert_eq!(table.len(), TABLE.len(), "a route is listed twice");
+}
+
+/// What a caller gets: `yes` when the handler decides, else why it was turned away.
+async fn tried(site: &Site, verb: &str, path: &str, token: Option<&str>) -> &'static str {
+    let reply = site.send(request(method(verb), &filled(path), token, None)).await;
+    assert_ne!(reply.status, StatusCode::METHOD_NOT_ALLOWED, "{verb} {path} is not routed");
+    match reply.status {
+        StatusCode::UNAUTHORIZED => "401",
+        StatusCode::FORBIDDEN => "403",
+        StatusCode::TOO_MANY_REQUESTS => "429",
+        _ => {
+            assert!(!reply.text().contains("no_route"), "{verb} {path} is not routed");
+            "yes"
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_route_with_every_caller() {
+    let mut matrix = String::from("route | nobody | viewer | operator | admin\n");
+    let mut site = Site::new();
+    for (position, (verb, path, access)) in TABLE.iter().enumerate() {
+        if position % 15 == 0 {
+            // A fresh one now and then, or the many failures would be throttled.
+            site = Site::new();
+        }
+        let mut line = Vec::new();
+        for token in [None, Some(ApiRole::Viewer), Some(ApiRole::Operator), Some(ApiRole::Admin)] {
+            let text = token.map(Bench::token);
+            let got = tried(&site, verb, path, text.as_deref()).await;
+            assert_eq!(got, expected(*access, token), "{verb} {path} as {token:?}");
+            line.push(got);
+        }
+        writeln!(matrix, "{verb} {path} | {}", line.join(" | ")).expect("text has room");
+    }
+    insta::assert_snapshot!(matrix);
+}
+
+fn expected(access: Access, caller: Option<ApiRole>) -> &'static str {
+    match (access, caller) {
+        (Access::Open, _) => "yes",
+        // Without a header a socket may still introduce itself: the plain request gets as far as the upgrade.
+        (Access::Socket(_), None) => "yes",
+        (Access::Needs(_) | Access::Scrape, None) => "401",
+        (Access::Needs(role) | Access::Socket(role), Some(caller)) if caller < role => "403",
+        (Access::Needs(_) | Access::Socket(_) | Access::Scrape, Some(_)) => "yes",
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_is_not_ours_is_no_token() {
+    let site = Site::new();
+    let good = Bench::token(ApiRole::Admin);
+    let join = good.replace("omni-api1.", "omni-join1.");
+    let torn = &good[..good.len() - 3];
+    for token in [join.as_str(), torn, "x", ""] {
+        let reply = site.send(request(Method::GET, "/api/v1/hosts", Some(token), None)).await;
+        reply.problem(401, "unauthenticated");
+        assert_eq!(reply.header("www-authenticate"), "Bearer realm=\"omni\"");
+    }
+}
+
+#[tokio::test]
+async fn an_expired_token_is_turned_away() {
+    let site = Site::new();
+    site.bench.change(|state| {
+        let ids: Vec<_> = state.api_tokens.keys().copied().collect();
+        for id in ids {
+            state.api_tokens.get_mut(&id).expect("listed").expires = Some(crate::app::testing::NOW);
+        }
+    });
+    let problem = site.get("/api/v1/whoami").await.problem(401, "unauthenticated");
+    assert!(problem.detail.expect("it says why").contains("expired"));
+}
+
+#[tokio::test]
+async fn failed_attempts_are_throttled_but_valid_tokens_are_not() {
+    let site = Site::new();
+    let wrong = || request(Method::GET, "/api/v1/hosts", Some("wrong"), None);
+    let mut throttled = None;
+    for _ in 0..50 {
+        let reply = site.send(wrong()).await;
+        if reply.status == StatusCode::TOO_MANY_REQUESTS {
+            throttled = Some(reply);
+            break;
+        }
+    }
+    let reply = throttled.expect("fifty failures are too many");
+    reply.problem(429, "throttled");
+    assert!(reply.header("retry-after").parse::<u64>().expect("seconds") > 0);
+    assert_eq!(site.get("/api/v1/hosts").await.status, StatusCode::OK);
+}

@@ -1,0 +1,94 @@
+//! Hands specifications and files of releases to the agents that need them.
+
+use super::accept::Gateway;
+use super::sessions::Session;
+use crate::state::State;
+use omni_common::domain::app::ContentDigest;
+use omni_common::ids::HostId;
+use omni_common::wire::{HostReply, HostRequest};
+use omni_transport::{FrameReader, FrameWriter, RecvStream, SendStream, TransportError};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// Streams of one agent served at once; further ones wait.
+const AT_ONCE: usize = 8;
+/// An agent that opens a stream asks within this time, and takes the answer within it.
+const WITHIN: Duration = Duration::from_secs(30);
+/// Bytes in one frame.
+const CHUNK: usize = 256 << 10;
+
+/// What contents are sealed for, so that one cannot stand in for another.
+pub(crate) fn content_context(digest: &ContentDigest) -> Vec<u8> {
+    format!("omni content {digest}").into_bytes()
+}
+
+/// Serves an agent's requests until its connection ends; returns why.
+pub(super) async fn serve(gateway: Arc<Gateway>, session: Arc<Session>) -> TransportError {
+    let slots = Arc::new(Semaphore::new(AT_ONCE));
+    loop {
+        let slot = Arc::clone(&slots).acquire_owned().await.expect("this semaphore is never closed");
+        let (send, receive) = match session.connection.accept_bi().await {
+            Ok(stream) => stream,
+            Err(error) => return error,
+        };
+        let (gateway, host) = (Arc::clone(&gateway), session.host);
+        tokio::spawn(async move {
+            let answered = tokio::time::timeout(WITHIN, answer(&gateway, host, send, receive));
+            if answered.await.is_err() {
+                tracing::debug!(node = %host, "an agent did not take the content it asked for");
+            }
+            drop(slot);
+        });
+    }
+}
+
+async fn answer(gateway: &Gateway, host: HostId, send: SendStream, receive: RecvStream) {
+    let mut replies = FrameWriter::new(send);
+    let outcome = match FrameReader::<HostRequest>::new(receive).next().await {
+        Ok(Some(HostRequest::Content(digest))) => content(gateway, host, &digest),
+        Ok(None) => return,
+        Err(error) => Err(failed("invalid", error.to_string())),
+    };
+    let sent = match outcome {
+        Ok(bytes) => deliver(&mut replies, &bytes).await,
+        Err(refusal) => replies.send(&refusal).await.map_err(|error| error.to_string()),
+    };
+    if let Err(error) = sent {
+        tracing::debug!(node = %host, error, "content was not delivered");
+    }
+    replies.finish();
+}
+
+async fn deliver(replies: &mut FrameWriter<HostReply>, bytes: &[u8]) -> Result<(), String> {
+    for chunk in bytes.chunks(CHUNK) {
+        replies.send(&HostReply::Chunk(chunk.to_vec())).await.map_err(|error| error.to_string())?;
+    }
+    replies.send(&HostReply::End).await.map_err(|error| error.to_string())
+}
+
+/// The bytes, when an allocation of this host needs them.
+fn content(
+    gateway: &Gateway,
+    host: HostId,
+    digest: &ContentDigest,
+) -> Result<zeroize::Zeroizing<Vec<u8>>, HostReply> {
+    let state = gateway.store.current();
+    let found = state.contents.get(digest).filter(|_| needs(&state, host, digest));
+    let content = found.ok_or_else(|| failed("not_found", "nothing here is of that digest".to_owned()))?;
+    gateway
+        .issuer
+        .open(&content_context(digest), &content.sealed)
+        .map_err(|error| failed("unavailable", error.to_string()))
+}
+
+fn needs(state: &State, host: HostId, digest: &ContentDigest) -> bool {
+    state.allocations_on(host).any(|held| {
+        let release = state.apps.get(&held.app).and_then(|app| app.releases.get(&held.release));
+        release.is_some_and(|release| release.spec == *digest || release.files.contains(digest))
+    })
+}
+
+fn failed(code: &str, message: String) -> HostReply {
+    HostReply::Failed { code: code.to_owned(), message }
+}

@@ -1,0 +1,81 @@
+//! Tells agents what their hosts are to run, whenever this controller's replica says something new.
+//!
+//! No leader is on this path: each gateway reads its own replica. A lease, which comes from the leader, is passed on only
+//! after the list that the leader had when it granted it (`session.rs`), so a replica that lags behind can never make an
+//! agent start something that was decided away.
+
+use super::accept::Gateway;
+use crate::state::{Allocation, State};
+use omni_common::ids::HostId;
+use omni_common::wire::{Desired, DesiredAllocation, GatewayFrame, MAX_ALLOCATIONS_PER_HOST};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// An agent whose control queue was full is told again this soon.
+const RETRY: Duration = Duration::from_millis(250);
+
+/// Everything that a host is to run.
+pub(super) fn desired(state: &State, host: HostId) -> Desired {
+    let allocations = state.allocations_on(host).filter_map(|held| named(state, held));
+    Desired {
+        generation: state.generations.get(&host).copied().unwrap_or(0),
+        allocations: allocations.take(MAX_ALLOCATIONS_PER_HOST).collect(),
+    }
+}
+
+fn named(state: &State, held: &Allocation) -> Option<DesiredAllocation> {
+    let release = state.apps.get(&held.app)?.releases.get(&held.release)?;
+    Some(DesiredAllocation {
+        id: held.id,
+        epoch: held.epoch,
+        environment: held.app.environment.clone(),
+        app: held.app.name.clone(),
+        group: held.group.clone(),
+        slot: held.slot,
+        release: held.release,
+        spec: release.spec.clone(),
+        exclusive: held.exclusive,
+        run: held.run,
+    })
+}
+
+/// Pushes changes to the agents connected here until told to stop.
+pub(crate) async fn push(gateway: Arc<Gateway>) {
+    let mut applied = gateway.store.watch();
+    let mut told = gateway.store.current();
+    let mut behind: BTreeSet<HostId> = BTreeSet::new();
+    loop {
+        tokio::select! {
+            changed = applied.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(RETRY), if !behind.is_empty() => {}
+            () = gateway.stop.cancelled() => return,
+        }
+        let state = gateway.store.current();
+        behind.extend(changed(&told, &state));
+        behind.retain(|host| !tell(&gateway, &state, *host));
+        told = state;
+    }
+}
+
+/// Hosts whose list changed between two states.
+fn changed(before: &State, now: &State) -> Vec<HostId> {
+    use imbl::ordmap::DiffItem;
+    let differences = before.generations.diff(&now.generations);
+    differences
+        .map(|item| match item {
+            DiffItem::Add(host, _) | DiffItem::Remove(host, _) => *host,
+            DiffItem::Update { new: (host, _), .. } => *host,
+        })
+        .collect()
+}
+
+/// Whether the host has been told, or need not be.
+fn tell(gateway: &Gateway, state: &State, host: HostId) -> bool {
+    match gateway.sessions.get(host) {
+        Some(session) if session.runs => {
+            session.control.try_send(GatewayFrame::Desired(desired(state, host))).is_ok()
+        }
+        _ => true,
+    }
+}

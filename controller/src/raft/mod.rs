@@ -1,0 +1,24 @@
+//! Consensus: the only folder that names openraft.
+//!
+//! ```text
+//! node.rs      a member of the group, with omni's types outside
+//! machine.rs   entries -> state::apply -> published state; snapshots
+//! log_store.rs the log in memory, one writer thread behind it; backend.rs is the disk
+//! network.rs   calls to peers          server.rs  calls from peers          wire.rs  their frames
+//! ```
+
+mod backend;
+mod log_store;
+mod machine;
+mod network;
+mod node;
+mod server;
+mod snapshots;
+mod types;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use node::{Disk, NodeError, RaftNode};
+pub use node::{MemoryDisk, Pace, RaftRole, RaftStatus};

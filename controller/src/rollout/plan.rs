@@ -1,0 +1,132 @@
+//! All decisions of one moment, as the steps of one command.
+
+use super::foreign::Foreign;
+use super::gate::{End, Gate, gate};
+use super::problem::problem;
+use crate::state::command::PlanStep;
+use crate::state::{Allocation, AppKey, DeploymentState, Goal, State};
+use omni_common::clock::Time;
+use omni_common::ids::{AllocationId, DeploymentId, HostId};
+use omni_scheduler as sched;
+use sched::{Slot, Step};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Most steps in one command; the rest follows with the next plan.
+const MAX_STEPS: usize = 1_000;
+
+/// What is done now, and why what is wanted is not.
+#[derive(Clone, Debug, Default)]
+pub struct Decision {
+    /// Steps, to be adopted as one.
+    pub steps: Vec<PlanStep>,
+    /// The scheduler's plan, with what waits and why.
+    pub plan: sched::Plan,
+    /// When to decide again, though nothing may have changed by then.
+    pub again: Option<Time>,
+}
+
+/// Ids for what a plan makes.
+pub trait Ids {
+    /// For an allocation.
+    fn allocation(&mut self) -> AllocationId;
+    /// For a deployment.
+    fn deployment(&mut self) -> DeploymentId;
+}
+
+/// Decides everything that can be decided about `state` at `now`.
+pub fn decide(state: &State, foreign: &BTreeMap<HostId, Foreign>, now: Time, ids: &mut dyn Ids) -> Decision {
+    let mut decision = Decision::default();
+    let gates = gates(state, now);
+    for (key, gate) in &gates {
+        decision.again = earlier(decision.again, gate.again);
+        decision.steps.extend(gate.end.as_ref().and_then(|end| conclude(state, key, end, ids)));
+    }
+    decision.steps.extend(forgotten(state));
+    decision.plan = sched::plan(&problem(state, &gates, foreign));
+    let placed = decision.plan.steps.iter().filter_map(|step| carry(state, step, ids));
+    decision.steps.extend(placed.flatten());
+    decision.steps.truncate(MAX_STEPS);
+    decision
+}
+
+/// The mesh in the scheduler's terms, for questions about it.
+pub fn problem_of(state: &State, foreign: &BTreeMap<HostId, Foreign>, now: Time) -> sched::Problem {
+    problem(state, &gates(state, now), foreign)
+}
+
+fn gates(state: &State, now: Time) -> BTreeMap<AppKey, Gate> {
+    let open = state.apps.values().filter(|app| app.open_deployment().is_some());
+    open.map(|app| {
+        let allocations: Vec<Arc<Allocation>> = state.allocations_of(&app.key).cloned().collect();
+        (app.key.clone(), gate(app, &allocations, now))
+    })
+    .collect()
+}
+
+fn earlier(one: Option<Time>, other: Option<Time>) -> Option<Time> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+fn conclude(state: &State, key: &AppKey, end: &End, ids: &mut dyn Ids) -> Option<PlanStep> {
+    let deployment = state.apps.get(key)?.open_deployment()?.id;
+    let step =
+        |how, reason, log| PlanStep::Conclude { app: key.clone(), deployment, state: how, reason, log };
+    Some(match end.clone() {
+        End::Done => step(DeploymentState::Done, None, None),
+        End::Pause(failure) => step(DeploymentState::Paused, Some(failure.reason), failure.log),
+        End::Fail(failure) => step(DeploymentState::Failed, Some(failure.reason), failure.log),
+        End::RollBack(failure) => PlanStep::RollBack {
+            app: key.clone(),
+            deployment,
+            back: ids.deployment(),
+            reason: failure.reason,
+            log: failure.log,
+        },
+    })
+}
+
+/// Apps that are to go and of which nothing runs any more.
+fn forgotten(state: &State) -> impl Iterator<Item = PlanStep> {
+    let going = state.apps.values().filter(|app| matches!(app.goal, Goal::Remove | Goal::Purge));
+    going
+        .filter(|app| state.allocations_of(&app.key).next().is_none())
+        .map(|app| PlanStep::Forget { app: app.key.clone() })
+}
+
+/// A step of the scheduler's in the terms of the state.
+fn carry(state: &State, step: &Step, ids: &mut dyn Ids) -> Option<Vec<PlanStep>> {
+    Some(match step {
+        Step::Lose { allocation, .. } => vec![PlanStep::Lose { id: allocation.id }],
+        Step::Stop { allocation, why, .. } => {
+            vec![PlanStep::Stop { id: allocation.id, why: why.to_string() }]
+        }
+        Step::Place { placement, why } => vec![place(state, placement, why, ids)?],
+        Step::Move { placement, why, .. } => vec![place(state, placement, why, ids)?],
+    })
+}
+
+fn place(
+    state: &State,
+    placement: &sched::Placement,
+    why: &sched::PlaceWhy,
+    ids: &mut dyn Ids,
+) -> Option<PlanStep> {
+    let key = &placement.group;
+    let app = state.find_app(&key.environment, &key.app)?;
+    Some(PlanStep::Place {
+        id: ids.allocation(),
+        app: app.key.clone(),
+        group: key.group.to_string(),
+        slot: match placement.slot {
+            Slot::Replica(number) => number,
+            Slot::Host(_) => 0,
+        },
+        host: placement.host.id,
+        release: app.release,
+        why: why.to_string(),
+    })
+}

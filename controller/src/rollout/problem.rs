@@ -1,0 +1,232 @@
+//! The replicated state in the scheduler's terms.
+
+use super::foreign::Foreign;
+use super::gate::Gate;
+use crate::state::{
+    Allocation, App, AppKey, Failover, Goal, Group, HostPort, HostStatus, Mode, Order, State, Tier,
+};
+use omni_common::domain::AllocationState;
+use omni_common::ids::HostId;
+use omni_scheduler as sched;
+use sched::{GroupKey, Slot};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// The whole mesh as one problem.
+pub(super) fn problem(
+    state: &State,
+    gates: &BTreeMap<AppKey, Gate>,
+    foreign: &BTreeMap<HostId, Foreign>,
+) -> sched::Problem {
+    let running = state.apps.values().filter(|app| app.goal == Goal::Run);
+    sched::Problem {
+        hosts: hosts(state, foreign),
+        groups: running.flat_map(|app| groups(app, gates.get(&app.key))).collect(),
+        allocations: state.allocations.values().map(|held| allocation(state, held)).collect(),
+        policy: sched::Policy::default(),
+    }
+}
+
+fn hosts(state: &State, foreign: &BTreeMap<HostId, Foreign>) -> Vec<sched::Host> {
+    let controllers: BTreeSet<&str> =
+        state.controllers.values().map(|controller| controller.name.as_str()).collect();
+    let unknown = Foreign::default();
+    let one = |host: &Arc<crate::state::Host>| {
+        let facts = host.facts.as_ref();
+        let others = foreign.get(&host.id).unwrap_or(&unknown);
+        sched::Host {
+            region: host.region.as_deref().map(Arc::from),
+            zone: host.zone.as_deref().map(Arc::from),
+            labels: host.labels.clone(),
+            platform: sched::Platform {
+                os: "linux".to_owned(),
+                arch: facts.map(|facts| facts.arch.clone()).unwrap_or_default(),
+            },
+            role: match controllers.contains(host.name.as_str()) {
+                true => sched::Role::Manager,
+                false => sched::Role::Worker,
+            },
+            state: status(host),
+            state_since: host.status_since,
+            cordoned: host.cordoned,
+            draining: state.drains.contains_key(&host.id),
+            millicores: facts.map_or(0, |facts| u64::from(facts.cpus) * 1_000),
+            memory: facts.map_or(0, |facts| facts.memory_total),
+            gpus: facts.map(gpus).unwrap_or_default(),
+            foreign_millicores: others.millicores,
+            foreign_memory: others.memory,
+            foreign_ports: others.ports.iter().filter_map(port).collect(),
+            ..sched::Host::new(host.id, &host.name)
+        }
+    };
+    state.hosts.values().map(one).collect()
+}
+
+/// A host counts as down only when its last lease is over by the margin, so nothing exclusive runs there any more. One
+/// without a Docker engine, or of which nothing is known, takes nothing.
+fn status(host: &crate::state::Host) -> sched::HostState {
+    let docker = host.facts.as_ref().is_some_and(|facts| facts.docker.is_some());
+    match host.status {
+        HostStatus::Up if docker => sched::HostState::Up,
+        HostStatus::Up => sched::HostState::Suspect,
+        HostStatus::Pending => sched::HostState::Pending,
+        HostStatus::Suspect => sched::HostState::Suspect,
+        HostStatus::Down => sched::HostState::Down { fenced: true },
+    }
+}
+
+fn gpus(facts: &omni_common::domain::HostFacts) -> Vec<sched::Gpu> {
+    let card = |gpu: &omni_common::domain::GpuFacts| sched::Gpu {
+        uuid: gpu.uuid.as_str().into(),
+        index: gpu.index,
+        model: gpu.model.clone(),
+        memory: gpu.memory_total,
+        foreign_memory: 0,
+        foreign_users: 0,
+    };
+    facts.gpus.iter().map(card).collect()
+}
+
+fn groups<'a>(app: &'a App, gate: Option<&'a Gate>) -> impl Iterator<Item = sched::Group> + 'a {
+    let release = app.wanted();
+    release.into_iter().flat_map(|release| &release.groups).map(move |(name, group)| {
+        let key = group_key(&app.key, name);
+        let renew = gate.into_iter().flat_map(|gate| &gate.renew).filter(|(own, _)| own == name);
+        sched::Group {
+            mode: match app.replicas(name, group) {
+                Some(count) => sched::Mode::Replicated(count),
+                None => sched::Mode::Global,
+            },
+            exclusive: group.exclusive,
+            reservations: sched::Reservations { millicores: group.cpu_millis, memory: group.memory },
+            gpus: gpu_demand(group),
+            ports: group.ports.iter().filter_map(port).collect(),
+            platforms: group.platforms.iter().map(|text| platform(text)).collect(),
+            region: group.region.as_deref().map(Arc::from),
+            constraints: group.constraints.iter().filter_map(|text| text.parse().ok()).collect(),
+            spread: group.spread.iter().filter_map(|text| text.parse().ok()).collect(),
+            volumes: volumes(app, name, group),
+            priority: sched::Priority { critical: group.critical, tier: tier(group.tier) },
+            depends_on: group.after.iter().map(|other| group_key(&app.key, other)).collect(),
+            failover: match group.failover {
+                Failover::Restart => sched::Failover::Restart,
+                Failover::Restore => sched::Failover::Restore,
+                Failover::Never => sched::Failover::Never,
+            },
+            max_per_host: (group.max_per_host > 0).then_some(group.max_per_host),
+            min_healthy: minimum(app, name, group),
+            renew: renew.map(|(_, slot)| *slot).collect(),
+            renew_stops_first: stops_first(app, group),
+            ..sched::Group::new(key)
+        }
+    })
+}
+
+/// While hosts are emptied, one instance at a time may be missing; of a single one, none, where it can run twice.
+fn minimum(app: &App, name: &str, group: &Group) -> u32 {
+    let count = app.replicas(name, group).unwrap_or(0);
+    if group.exclusive { 0 } else { count.saturating_sub(1) }
+}
+
+fn stops_first(app: &App, group: &Group) -> bool {
+    let back = app.open_deployment().is_some_and(|open| open.back);
+    let rules = if back { group.rollback } else { group.update };
+    group.exclusive || rules.order == Order::StopFirst
+}
+
+/// All requests of a group as one: the scheduler gives each card to one of them, or shares it by memory.
+fn gpu_demand(group: &Group) -> Option<sched::GpuDemand> {
+    let first = group.gpus.first()?;
+    let all = group.gpus.iter().any(|need| need.count.is_none());
+    let count = group.gpus.iter().filter_map(|need| need.count).sum();
+    Some(sched::GpuDemand {
+        count: if all { sched::GpuCount::All } else { sched::GpuCount::Count(count) },
+        model: first.model.clone(),
+        memory: group.gpus.iter().filter_map(|need| need.memory).max(),
+        share: None,
+    })
+}
+
+fn volumes(app: &App, name: &str, group: &Group) -> Vec<sched::Volume> {
+    let homes = app.homes.iter().filter(|((own, _), _)| own == name);
+    let held: BTreeMap<u32, HostId> = homes.map(|((_, slot), host)| (*slot, *host)).collect();
+    let volume = |volume: &String| sched::Volume { name: volume.clone(), held: held.clone() };
+    group.volumes.iter().map(volume).collect()
+}
+
+fn platform(text: &str) -> sched::Platform {
+    let (os, arch) = text.split_once('/').unwrap_or((text, ""));
+    sched::Platform { os: os.to_owned(), arch: arch.to_owned() }
+}
+
+fn tier(tier: Tier) -> sched::Tier {
+    match tier {
+        Tier::Critical => sched::Tier::Critical,
+        Tier::High => sched::Tier::High,
+        Tier::Medium => sched::Tier::Medium,
+        Tier::Standard => sched::Tier::Standard,
+    }
+}
+
+/// Absent for a protocol that the scheduler knows nothing of; the reader lets none through.
+fn port(port: &HostPort) -> Option<sched::Port> {
+    let protocol = match port.protocol.as_str() {
+        "tcp" => sched::Protocol::Tcp,
+        "udp" => sched::Protocol::Udp,
+        "sctp" => sched::Protocol::Sctp,
+        _ => return None,
+    };
+    Some(sched::Port { protocol, ip: port.ip.as_ref().and_then(|ip| ip.parse().ok()), number: port.port })
+}
+
+fn allocation(state: &State, held: &Allocation) -> sched::Allocation {
+    let app = state.apps.get(&held.app);
+    let group = app
+        .and_then(|app| app.releases.get(&held.release))
+        .and_then(|release| release.groups.get(&held.group));
+    sched::Allocation {
+        id: held.id,
+        group: group_key(&held.app, &held.group),
+        slot: group.map_or(Slot::Replica(held.slot), |group| slot_of(group, held)),
+        host: held.host,
+        epoch: held.epoch,
+        wanted: if held.run { sched::Wanted::Run } else { sched::Wanted::Stop },
+        state: condition(held),
+        pinned: false,
+        reservations: group.map_or_else(sched::Reservations::default, |group| sched::Reservations {
+            millicores: group.cpu_millis,
+            memory: group.memory,
+        }),
+        ports: group.map(|group| group.ports.iter().filter_map(port).collect()).unwrap_or_default(),
+        gpus: Vec::new(),
+    }
+}
+
+fn condition(held: &Allocation) -> sched::AllocationState {
+    if held.lost {
+        return sched::AllocationState::Lost;
+    }
+    match held.state {
+        AllocationState::Pending => sched::AllocationState::Pending,
+        AllocationState::Preparing | AllocationState::Starting => sched::AllocationState::Starting,
+        AllocationState::Healthy => sched::AllocationState::Healthy,
+        // One that is being stopped may still run.
+        AllocationState::Unhealthy | AllocationState::Stopping => sched::AllocationState::Unhealthy,
+        AllocationState::Failed => sched::AllocationState::Failed,
+        // What it said before it was told to stop is no answer to that: the answer takes it out of the state.
+        AllocationState::Stopped if !held.run => sched::AllocationState::Pending,
+        AllocationState::Stopped => sched::AllocationState::Stopped,
+    }
+}
+
+/// Which slot an allocation fills.
+pub(super) fn slot_of(group: &Group, held: &Allocation) -> Slot {
+    match group.mode {
+        Mode::Replicated(_) => Slot::Replica(held.slot),
+        Mode::Global => Slot::Host(held.host),
+    }
+}
+
+fn group_key(app: &AppKey, group: &str) -> GroupKey {
+    GroupKey::new(&app.environment, &app.name, group)
+}

@@ -1,0 +1,170 @@
+//! Hosts that die, return, or are emptied.
+
+use super::world::{World, database, group, host, key};
+use crate::state::*;
+use omni_common::ids::HostId;
+
+fn home(world: &World) -> u128 {
+    let id = world.app().homes[&("main".to_owned(), 0)];
+    (1..=9).find(|number| host(*number) == id).expect("one of them")
+}
+
+fn busy(world: &World) -> u128 {
+    let id = *world.runs.values().next().expect("something runs");
+    (1..=9).find(|number| host(*number) == id).expect("one of them")
+}
+
+fn dies(world: &mut World, number: u128) {
+    world.cut.insert(host(number));
+    world.status(number, HostStatus::Suspect);
+    world.settle();
+    world.status(number, HostStatus::Down);
+}
+
+fn returns(world: &mut World, number: u128) {
+    world.cut.remove(&host(number));
+    world.status(number, HostStatus::Up);
+    world.settle();
+}
+
+#[test]
+fn what_has_no_data_starts_elsewhere_and_the_old_copy_stops_when_its_host_returns() {
+    let mut world = World::new(3);
+    world.deploy([("main", group("web:1", 1))]);
+    world.settle();
+    let dead = busy(&world);
+    dies(&mut world, dead);
+    world.settle();
+    assert_eq!(world.healthy("main"), 1);
+    assert_eq!(world.runs.len(), 2, "the cut-off host still runs its copy");
+    returns(&mut world, dead);
+    assert_eq!((world.healthy("main"), world.runs.len()), (1, 1));
+    assert_ne!(busy(&world), dead, "the newer one wins");
+    assert_eq!(world.state.allocations.len(), 1);
+}
+
+#[test]
+fn a_suspect_host_loses_nothing() {
+    let mut world = World::new(3);
+    world.deploy([("main", group("web:1", 2))]);
+    world.settle();
+    let before = world.table();
+    world.status(busy(&world), HostStatus::Suspect);
+    world.settle();
+    assert_eq!(world.table(), before);
+}
+
+#[test]
+fn what_has_data_waits_for_its_host_and_goes_on_there() {
+    let mut world = World::new(3);
+    world.deploy([("main", database("db:1"))]);
+    world.settle();
+    let dead = home(&world);
+    dies(&mut world, dead);
+    world.settle();
+    assert_eq!(world.healthy("main"), 0);
+    let waits = world.waits();
+    assert!(waits[0].contains("its data (volume data) is on"), "{waits:?}");
+    returns(&mut world, dead);
+    assert_eq!((world.healthy("main"), home(&world)), (1, dead));
+}
+
+#[test]
+fn exclusive_work_without_data_starts_elsewhere_after_the_fence_and_never_twice() {
+    fn fenced(world: &World) {
+        // A cut-off host stops its exclusive work when its lease ends, which is before it counts as down.
+        let down =
+            |id: &HostId| world.state.hosts.get(id).is_some_and(|host| host.status == HostStatus::Down);
+        let writers = world.runs.values().filter(|id| !down(id)).count();
+        assert!(writers <= 1, "{:?}", world.table());
+    }
+    let mut world = World::new(3).checked(fenced);
+    let alone = Group { exclusive: true, ..group("job:1", 1) };
+    world.deploy([("main", alone)]);
+    world.settle();
+    let dead = busy(&world);
+    dies(&mut world, dead);
+    world.settle();
+    assert_eq!(world.healthy("main"), 1);
+    // Its lease has ended long since.
+    world.runs.retain(|_, on| *on != host(dead));
+    returns(&mut world, dead);
+    assert_eq!((world.healthy("main"), world.runs.len()), (1, 1));
+    assert_ne!(busy(&world), dead);
+}
+
+#[test]
+fn many_hosts_at_once_move_nothing() {
+    let mut world = World::new(5);
+    world.deploy([("main", group("web:1", 5))]);
+    world.settle();
+    for number in 1..=3 {
+        world.cut.insert(host(number));
+        world.status(number, HostStatus::Down);
+    }
+    world.settle();
+    let plan = world.decide().plan;
+    assert!(plan.halted.is_some());
+    assert_eq!(world.healthy("main"), 2);
+}
+
+#[test]
+fn a_drained_host_is_emptied_and_nothing_is_missing_meanwhile() {
+    fn never_below_two(world: &World) {
+        if !world.state.drains.is_empty() {
+            assert!(world.healthy("main") >= 2, "{:?}", world.table());
+        }
+    }
+    let mut world = World::new(3);
+    world.deploy([("main", group("web:1", 2))]);
+    world.settle();
+    let mut world = world.checked(never_below_two);
+    let number = busy(&world);
+    world.apply(Command::DrainHost { host: host(number), drain: true, deadline: None }).expect("taken");
+    world.settle();
+    assert_eq!(world.healthy("main"), 2);
+    assert_eq!(world.state.allocations_on(host(number)).count(), 0);
+    world.apply(Command::RemoveHost(host(number))).expect("empty");
+    world.settle();
+    assert_eq!(world.healthy("main"), 2);
+}
+
+#[test]
+fn a_host_that_runs_something_is_not_removed_by_mistake() {
+    let mut world = World::new(2);
+    world.deploy([("main", group("web:1", 1))]);
+    world.settle();
+    let number = busy(&world);
+    let refusal = world.apply(Command::RemoveHost(host(number))).expect_err("in use");
+    assert_eq!(refusal.code, RefusalCode::Conflict);
+    assert!(refusal.message.contains("omni drain"), "{}", refusal.message);
+    dies(&mut world, number);
+    world.apply(Command::RemoveHost(host(number))).expect("dead");
+    world.settle();
+    assert_eq!(world.healthy("main"), 1);
+    assert!(world.state.allocations_of(&key()).all(|held| held.host != host(number)));
+}
+
+#[test]
+fn an_update_goes_on_when_a_host_dies_in_it() {
+    let mut world = World::new(4);
+    world.deploy([("main", group("web:1", 3))]);
+    world.settle();
+    world.deploy([("main", group("web:2", 3))]);
+    world.step();
+    let dead = busy(&world);
+    dies(&mut world, dead);
+    world.settle();
+    assert_eq!(world.healthy("main"), 3);
+    let old = |row: &&String| row.contains(" r1 ") && !row.contains(&format!("@h{dead} "));
+    assert_eq!(world.table().iter().find(old), None, "{:?}", world.table());
+    let fresh = |row: &&String| row.contains(" r2 healthy");
+    assert_eq!(
+        world.table().iter().filter(fresh).count(),
+        3,
+        "{:?} {:?}",
+        world.table(),
+        world.app().deployments
+    );
+    assert_eq!(world.app().deployment().expect("one").state, DeploymentState::Done);
+}

@@ -1,0 +1,3 @@
+mod failover;
+mod moves;
+mod world;

@@ -1,0 +1,293 @@
+//! Allocations: the planner's decisions, the agents' reports, and hosts that are emptied.
+
+use super::apps::{end_open, event, forget, put, start_move};
+use super::records::{EventDraft, emit};
+use crate::state::command::{PlanStep, Proposal, Refusal, RefusalCode, Reply};
+use crate::state::model::{Allocation, App, AppKey, DeploymentState, Drain, State};
+use omni_common::clock::Time;
+use omni_common::domain::AllocationState;
+use omni_common::ids::{AllocationId, DeploymentId, HostId};
+use omni_common::wire::{AllocationReport, MAX_REASON, MAX_REPORT_LOG};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Carries out a plan. Refused as a whole when something was decided since it was made; a step about what is gone
+/// meanwhile is passed over.
+pub(super) fn adopt(
+    state: &mut State,
+    based_on: u64,
+    steps: &[PlanStep],
+    proposal: &Proposal,
+) -> Result<Reply, Refusal> {
+    if based_on != state.plan_version {
+        let message =
+            format!("the plan was made at {based_on}, the newest decision is of {}", state.plan_version);
+        return Err(Refusal::new(RefusalCode::Conflict, message));
+    }
+    for step in steps {
+        carry_out(state, step, proposal);
+    }
+    state.plan_version = state.index;
+    Ok(Reply::Done)
+}
+
+fn carry_out(state: &mut State, step: &PlanStep, proposal: &Proposal) {
+    let at = proposal.at;
+    match step {
+        PlanStep::Place { id, app, group, slot, host, release, why } => {
+            place(state, *id, app, (group, *slot), *host, *release, why, at);
+        }
+        PlanStep::Stop { id, why } => stop(state, *id, why, at),
+        PlanStep::Lose { id } => lose(state, *id, at),
+        PlanStep::Conclude { app, deployment, state: how, reason, log } => {
+            conclude(state, app, *deployment, *how, (reason, log), at);
+        }
+        PlanStep::RollBack { app, deployment, back, reason, log } => {
+            let failed = DeploymentState::RolledBack;
+            let Some(from) = conclude(state, app, *deployment, failed, (&Some(reason.clone()), log), at)
+            else {
+                return;
+            };
+            if let Some(mut moved) = state.apps.get(app).map(|app| App::clone(app)) {
+                start_move(state, &mut moved, *back, from, true, proposal);
+                put(state, moved);
+            }
+        }
+        PlanStep::Forget { app } => {
+            if state.allocations_of(app).next().is_none() {
+                forget(state, app, at);
+            }
+        }
+    }
+}
+
+#[allow(clippy::too_many_arguments, reason = "the fields of one step")]
+fn place(
+    state: &mut State,
+    id: AllocationId,
+    key: &AppKey,
+    (group, slot): (&str, u32),
+    host: HostId,
+    release: u64,
+    why: &str,
+    at: Time,
+) {
+    let Some(app) = state.apps.get(key).cloned() else { return };
+    let Some(wanted) = app.releases.get(&release).and_then(|release| release.groups.get(group)) else {
+        return;
+    };
+    let Some(name) = state.hosts.get(&host).map(|host| host.name.clone()) else { return };
+    let of_slot = |other: &&Arc<Allocation>| other.group == group && other.slot == slot && !other.lost;
+    if wanted.exclusive && state.allocations_of(key).any(|other| of_slot(&other)) {
+        return;
+    }
+    let allocation = Allocation {
+        id,
+        app: key.clone(),
+        group: group.to_owned(),
+        slot,
+        host,
+        release,
+        round: app.round,
+        epoch: state.index,
+        exclusive: wanted.exclusive,
+        run: true,
+        state: AllocationState::Pending,
+        since: at,
+        placed: at,
+        reason: None,
+        log: None,
+        why: why.to_owned(),
+        lost: false,
+    };
+    if !wanted.volumes.is_empty() {
+        let mut app = App::clone(&app);
+        app.homes.insert((group.to_owned(), slot), host);
+        put(state, app);
+    }
+    state.host_allocations.insert((host, id));
+    state.app_allocations.insert((key.clone(), id));
+    state.generations.insert(host, state.index);
+    let message = format!("{key}: {group} {slot} of release {release} goes to {name}: {why}");
+    emit(state, at, of(&allocation, "allocation.placed", message));
+    state.allocations.insert(id, Arc::new(allocation));
+}
+
+fn stop(state: &mut State, id: AllocationId, why: &str, at: Time) {
+    let Some(found) = state.allocations.get(&id).filter(|found| found.run).cloned() else { return };
+    let mut allocation = Allocation::clone(&found);
+    allocation.run = false;
+    allocation.epoch = state.index;
+    allocation.reason = Some(why.to_owned());
+    let message = format!("{}: {} {} stops: {why}", found.app, found.group, found.slot);
+    emit(state, at, of(&allocation, "allocation.stopping", message));
+    state.generations.insert(found.host, state.index);
+    state.allocations.insert(id, Arc::new(allocation));
+}
+
+fn lose(state: &mut State, id: AllocationId, at: Time) {
+    let Some(found) = state.allocations.get(&id).filter(|found| !found.lost).cloned() else { return };
+    let mut allocation = Allocation::clone(&found);
+    (allocation.lost, allocation.since) = (true, at);
+    let host = state.hosts.get(&found.host).map_or("a removed host", |host| host.name.as_str());
+    let message = format!("{}: {} {} was lost with {host}", found.app, found.group, found.slot);
+    emit(state, at, of(&allocation, "allocation.lost", message));
+    state.generations.insert(found.host, state.index);
+    state.allocations.insert(id, Arc::new(allocation));
+}
+
+/// Ends the open deployment if it is this one; gives the release it came from.
+fn conclude(
+    state: &mut State,
+    key: &AppKey,
+    deployment: DeploymentId,
+    how: DeploymentState,
+    (reason, log): (&Option<String>, &Option<String>),
+    at: Time,
+) -> Option<u64> {
+    let mut app = state.apps.get(key).map(|app| App::clone(app))?;
+    if app.open_deployment().is_none_or(|open| open.id != deployment) {
+        return None;
+    }
+    let ended = end_open(&mut app, how, reason.clone(), log.clone(), at)?;
+    let (from, to) = (ended.from, ended.to);
+    let (kind, said) = match how {
+        DeploymentState::Done => ("deployment.done", "is done"),
+        DeploymentState::Paused => ("deployment.paused", "is paused"),
+        _ => ("deployment.failed", "failed"),
+    };
+    let mut message = format!("the move of {key} to release {to} {said}");
+    if let Some(reason) = reason {
+        message = format!("{message}: {reason}");
+    }
+    let draft = event(kind, key, message).with("deployment", &deployment.to_string());
+    emit(state, at, draft.with("release", &to.to_string()));
+    put(state, app);
+    from
+}
+
+/// What an agent says of its allocations. What is about an older epoch says nothing of this one.
+pub(super) fn record(
+    state: &mut State,
+    host: HostId,
+    all: bool,
+    reports: &[AllocationReport],
+    at: Time,
+) -> Reply {
+    for report in reports {
+        record_one(state, host, report, at);
+    }
+    if all {
+        let named: BTreeSet<AllocationId> = reports.iter().map(|report| report.id).collect();
+        let unknown: Vec<_> =
+            state.allocations_on(host).filter(|held| !named.contains(&held.id)).cloned().collect();
+        for allocation in unknown {
+            if allocation.run {
+                // It was placed and the agent has not heard of it yet, or its folder was lost.
+                change(state, &allocation, AllocationState::Pending, None, None, at);
+            } else {
+                remove(state, &allocation, at);
+            }
+        }
+    }
+    Reply::Done
+}
+
+fn record_one(state: &mut State, host: HostId, report: &AllocationReport, at: Time) {
+    let Some(found) = state.allocations.get(&report.id).cloned() else { return };
+    if found.host != host || found.epoch != report.epoch {
+        return;
+    }
+    if report.state == AllocationState::Stopped && !found.run {
+        return remove(state, &found, at);
+    }
+    let reason = report.reason.as_deref().map(|text| clip(text, MAX_REASON));
+    let log = report.log.as_deref().map(|text| clip(text, MAX_REPORT_LOG));
+    change(state, &found, report.state, reason, log, at);
+}
+
+fn change(
+    state: &mut State,
+    found: &Allocation,
+    to: AllocationState,
+    reason: Option<String>,
+    log: Option<String>,
+    at: Time,
+) {
+    if found.state == to && found.reason == reason && found.log == log && !found.lost {
+        return;
+    }
+    let mut allocation = found.clone();
+    if found.state != to {
+        allocation.since = at;
+        let host = state.hosts.get(&found.host).map_or("a removed host", |host| host.name.as_str());
+        let mut message = format!("{}: {} {} on {host} is {to}", found.app, found.group, found.slot);
+        if let Some(reason) = &reason {
+            message = format!("{message}: {reason}");
+        }
+        if let Some(kind) = kind(to) {
+            emit(state, at, of(found, kind, message));
+        }
+    }
+    (allocation.state, allocation.reason, allocation.log, allocation.lost) = (to, reason, log, false);
+    state.allocations.insert(allocation.id, Arc::new(allocation));
+}
+
+/// What is worth an event.
+fn kind(state: AllocationState) -> Option<&'static str> {
+    match state {
+        AllocationState::Healthy => Some("allocation.healthy"),
+        AllocationState::Unhealthy => Some("allocation.unhealthy"),
+        AllocationState::Failed => Some("allocation.failed"),
+        AllocationState::Stopped => Some("allocation.stopped"),
+        _ => None,
+    }
+}
+
+/// Forgets an allocation of which nothing runs any more.
+pub(super) fn remove(state: &mut State, allocation: &Allocation, at: Time) {
+    state.allocations.remove(&allocation.id);
+    state.host_allocations.remove(&(allocation.host, allocation.id));
+    state.app_allocations.remove(&(allocation.app.clone(), allocation.id));
+    state.generations.insert(allocation.host, state.index);
+    let message = format!("{}: {} {} has stopped", allocation.app, allocation.group, allocation.slot);
+    emit(state, at, of(allocation, "allocation.stopped", message));
+}
+
+pub(super) fn drain(
+    state: &mut State,
+    host: HostId,
+    drain: bool,
+    deadline: Option<Time>,
+    proposal: &Proposal,
+) -> Result<Reply, Refusal> {
+    let found = state.hosts.get(&host).map(|found| found.name.clone());
+    let name = found.ok_or_else(|| Refusal::new(RefusalCode::NotFound, format!("no host {host}")))?;
+    let by = proposal.actor.name.clone();
+    let (kind, message) = match drain {
+        true => ("host.draining", format!("host {name} is being emptied")),
+        false => ("host.undrained", format!("host {name} is no longer emptied")),
+    };
+    match drain {
+        true => state.drains.insert(host, Drain { since: proposal.at, deadline, by: by.clone() }),
+        false => state.drains.remove(&host),
+    };
+    state.plan_version = state.index;
+    emit(state, proposal.at, EventDraft::host(host, kind, message).with("by", &by));
+    Ok(Reply::Host(host))
+}
+
+fn of(allocation: &Allocation, kind: &'static str, message: String) -> EventDraft {
+    event(kind, &allocation.app, message)
+        .on(allocation.host)
+        .with("allocation", &allocation.id.to_string())
+        .with("group", &allocation.group)
+        .with("slot", &allocation.slot.to_string())
+        .with("release", &allocation.release.to_string())
+}
+
+/// At most so many bytes of a text, at a character's end.
+fn clip(text: &str, most: usize) -> String {
+    let end = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    text[..end].to_owned()
+}

@@ -1,0 +1,310 @@
+use super::command::{HostPatch, HostTransition};
+use super::*;
+use omni_certs::SecretHash;
+use omni_common::clock::Time;
+use omni_common::ids::{BootId, ClusterId, ControllerId, HostId, RequestId, TokenId};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+fn at(secs: i64) -> Time {
+    Time::from_secs(1_800_000_000 + secs)
+}
+
+fn proposal(number: u128, command: Command) -> Proposal {
+    Proposal {
+        request: RequestId::from_u128(number),
+        fingerprint: None,
+        at: at(i64::try_from(number).expect("small")),
+        actor: Actor {
+            kind: ActorKind::Token,
+            name: "token:test".into(),
+            role: Some(ApiRole::Admin),
+            from: None,
+        },
+        command,
+    }
+}
+
+fn secret() -> SecretHash {
+    SecretHash::of(b"seven")
+}
+
+fn join_token(id: u128, role: JoinRole, uses: Option<u32>, ends: i64) -> JoinToken {
+    JoinToken {
+        id: TokenId::from_u128(id),
+        role,
+        hash: secret(),
+        created: at(0),
+        expires: at(ends),
+        uses_left: uses,
+        used: 0,
+        labels: BTreeMap::from([("from".to_owned(), "token".to_owned())]),
+        created_by: "token:test".into(),
+    }
+}
+
+fn controller(id: u64) -> Controller {
+    Controller {
+        id: ControllerId(id),
+        name: format!("c{id}"),
+        quic: format!("127.0.0.1:76{id:02}"),
+        api: format!("127.0.0.1:77{id:02}"),
+        region: None,
+        zone: None,
+        version: "0.1.0".into(),
+        joined: at(0),
+        certificate: None,
+    }
+}
+
+fn bootstrap() -> Command {
+    Command::Bootstrap {
+        cluster: ClusterId::from_u128(1),
+        ca_cert: vec![1],
+        ca_key_sealed: vec![2],
+        controller: controller(1),
+        api_tokens: vec![],
+        join_tokens: vec![
+            join_token(1, JoinRole::Agent, Some(2), 1_000),
+            join_token(2, JoinRole::Controller, Some(1), 1_000),
+        ],
+    }
+}
+
+fn enroll(token: u128, host: u128, name: &str) -> Command {
+    Command::EnrollHost {
+        token: TokenId::from_u128(token),
+        secret: secret(),
+        host: HostId::from_u128(host),
+        name: name.into(),
+        labels: BTreeMap::new(),
+        region: None,
+        zone: None,
+    }
+}
+
+/// Applies commands in turn, numbered from one, and gives the state and the last answer.
+fn after(commands: Vec<Command>) -> (State, Outcome) {
+    let mut state = State::default();
+    let mut last = Ok(Reply::Done);
+    for (number, command) in (1u64..).zip(commands) {
+        (state, last) = apply(&state, number, &proposal(number.into(), command));
+    }
+    (state, last)
+}
+
+fn code(outcome: &Outcome) -> RefusalCode {
+    outcome.as_ref().expect_err("should be refused").code
+}
+
+#[test]
+fn a_host_joins_with_a_token_and_takes_its_labels() {
+    let (state, outcome) = after(vec![bootstrap(), enroll(1, 10, "web-1")]);
+    assert_eq!(outcome, Ok(Reply::Host(HostId::from_u128(10))));
+    let host = state.find_host("web-1").expect("joined");
+    assert_eq!(host.status, HostStatus::Pending);
+    assert_eq!(host.labels["from"], "token");
+    assert_eq!(state.join_tokens[&TokenId::from_u128(1)].uses_left, Some(1));
+}
+
+#[test]
+fn each_bad_token_has_its_own_refusal_and_loses_no_use() {
+    let (_, outcome) = after(vec![bootstrap(), enroll(99, 10, "a")]);
+    assert_eq!(code(&outcome), RefusalCode::TokenUnknown);
+    let mut wrong = enroll(1, 10, "a");
+    if let Command::EnrollHost { secret, .. } = &mut wrong {
+        *secret = SecretHash::of(b"eight");
+    }
+    let (state, outcome) = after(vec![bootstrap(), wrong]);
+    assert_eq!(code(&outcome), RefusalCode::TokenUnknown);
+    assert_eq!(state.join_tokens[&TokenId::from_u128(1)].uses_left, Some(2));
+    let (_, outcome) = after(vec![bootstrap(), enroll(2, 10, "a")]);
+    assert_eq!(code(&outcome), RefusalCode::TokenRole);
+    let (_, outcome) = after(vec![bootstrap(), enroll(1, 10, "a"), enroll(1, 11, "b"), enroll(1, 12, "c")]);
+    assert_eq!(code(&outcome), RefusalCode::TokenUsed);
+    let late = Proposal { at: at(2_000), ..proposal(2, enroll(1, 10, "a")) };
+    let (state, _) = after(vec![bootstrap()]);
+    assert_eq!(code(&apply(&state, 2, &late).1), RefusalCode::TokenExpired);
+}
+
+#[test]
+fn a_refused_name_gives_the_use_back() {
+    let (state, outcome) = after(vec![bootstrap(), enroll(1, 10, "a"), enroll(1, 11, "a")]);
+    assert_eq!(code(&outcome), RefusalCode::NameTaken);
+    assert_eq!(state.join_tokens[&TokenId::from_u128(1)].uses_left, Some(1));
+}
+
+#[test]
+fn a_repeated_request_applies_once_and_gets_the_first_answer() {
+    let (state, _) = after(vec![bootstrap()]);
+    let ask = proposal(2, enroll(1, 10, "a"));
+    let (once, first) = apply(&state, 2, &ask);
+    let (twice, second) = apply(&once, 3, &ask);
+    assert_eq!(first, second);
+    assert_eq!(twice.join_tokens, once.join_tokens);
+    assert_eq!(twice.audit, once.audit);
+    let other = Proposal { fingerprint: Some([1; 32]), ..ask };
+    assert_eq!(code(&apply(&twice, 4, &other).1), RefusalCode::RequestReused);
+}
+
+#[test]
+fn a_refused_join_may_be_tried_again_under_the_same_request() {
+    let (state, _) = after(vec![bootstrap(), enroll(1, 10, "a")]);
+    let join = proposal(50, enroll(1, 11, "a"));
+    let (state, refused) = apply(&state, 3, &join);
+    assert_eq!(code(&refused), RefusalCode::NameTaken);
+    let (state, _) = apply(&state, 4, &proposal(51, Command::RemoveHost(HostId::from_u128(10))));
+    let (state, joined) = apply(&state, 5, &join);
+    assert_eq!(joined, Ok(Reply::Host(HostId::from_u128(11))));
+    assert_eq!(apply(&state, 6, &join).1, joined, "and what worked is not done twice");
+}
+
+#[test]
+fn an_old_revision_is_refused_and_changes_nothing() {
+    let (state, _) = after(vec![bootstrap(), enroll(1, 10, "a")]);
+    let patch = |expect| Command::UpdateHost {
+        host: HostId::from_u128(10),
+        patch: HostPatch { cordoned: Some(true), ..HostPatch::default() },
+        expect,
+    };
+    let (same, refused) = apply(&state, 3, &proposal(3, patch(Some(1))));
+    assert_eq!(code(&refused), RefusalCode::RevisionMismatch);
+    assert_eq!(same.hosts, state.hosts);
+    let (changed, done) = apply(&same, 4, &proposal(4, patch(Some(2))));
+    assert_eq!(done, Ok(Reply::Host(HostId::from_u128(10))));
+    assert!(changed.hosts[&HostId::from_u128(10)].cordoned);
+}
+
+#[test]
+fn removal_revokes_and_frees_the_name() {
+    let host = HostId::from_u128(10);
+    let (state, _) =
+        after(vec![bootstrap(), enroll(1, 10, "a"), Command::RemoveHost(host), enroll(1, 11, "a")]);
+    assert!(!state.accepts_certificate(omni_certs::Role::Host(host)));
+    assert_eq!(state.find_host("a").map(|h| h.id), Some(HostId::from_u128(11)));
+}
+
+#[test]
+fn transitions_of_a_removed_host_are_no_error() {
+    let host = HostId::from_u128(10);
+    let up = Command::HostTransitions(vec![HostTransition { host, status: HostStatus::Up, boot: None }]);
+    let (state, outcome) = after(vec![bootstrap(), enroll(1, 10, "a"), Command::RemoveHost(host), up]);
+    assert_eq!(outcome, Ok(Reply::Done));
+    assert!(state.hosts.is_empty());
+}
+
+#[test]
+fn histories_are_bounded() {
+    let (mut state, _) = after(vec![bootstrap()]);
+    let event = NewEvent {
+        at: at(1),
+        topic: "container".into(),
+        kind: "container.exited".into(),
+        message: "web exited".into(),
+        host: None,
+        data: BTreeMap::new(),
+    };
+    let batch = Command::RecordEvents(vec![event; 1_000]);
+    for number in 2..30u64 {
+        (state, _) = apply(&state, number, &proposal(number.into(), batch.clone()));
+    }
+    assert_eq!(state.events.len(), MAX_EVENTS);
+    let numbers: Vec<u64> = state.events.keys().copied().collect();
+    assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "events are numbered without gaps");
+}
+
+#[test]
+fn a_snapshot_survives_and_damage_is_named() {
+    let (state, _) = after(vec![bootstrap(), enroll(1, 10, "a")]);
+    let bytes = snapshot::encode(&state).expect("encodes");
+    assert_eq!(snapshot::decode(&bytes).expect("decodes"), state);
+    for (cut, text) in [(4, "not an omni snapshot"), (bytes.len() - 1, "damaged")] {
+        let error = snapshot::decode(&bytes[..cut]).expect_err("cut off");
+        assert!(error.to_string().contains(text), "{error}");
+    }
+    let mut newer = bytes.clone();
+    newer[8] = 200;
+    assert!(snapshot::decode(&newer).expect_err("newer").to_string().contains("version 200"));
+}
+
+/// The fixture was written by the first release of this format and must stay readable for ever.
+#[test]
+fn the_first_snapshot_format_is_still_read() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/snapshot-v1.omnisnap");
+    let bytes = std::fs::read(path).expect("the fixture is committed");
+    let state = snapshot::decode(&bytes).expect("reads version 1");
+    assert_eq!(state, after(vec![bootstrap(), enroll(1, 10, "web-1")]).0);
+}
+
+/// Log entries are for ever: the bytes of one entry of each kind, as the first release wrote them.
+#[test]
+fn log_entries_keep_their_bytes() {
+    let host = HostId::from_u128(10);
+    let commands = [
+        bootstrap(),
+        Command::CreateJoinToken(join_token(3, JoinRole::Agent, None, 5)),
+        Command::DeleteJoinToken(TokenId::from_u128(3)),
+        enroll(1, 10, "a"),
+        Command::HostTransitions(vec![HostTransition {
+            host,
+            status: HostStatus::Up,
+            boot: Some(BootId::from_u128(5)),
+        }]),
+        Command::UpdateHost { host, patch: HostPatch::default(), expect: Some(3) },
+        Command::RemoveHost(host),
+        Command::RemoveController(ControllerId(2)),
+        Command::CreateEnvironment("staging".into()),
+        Command::SetLiveness(LivenessConfig::default()),
+    ];
+    let text: String = commands
+        .into_iter()
+        .map(|command| omni_common::codec::encode(&proposal(7, command)).expect("small"))
+        .map(|bytes| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>() + "\n")
+        .collect();
+    insta::assert_snapshot!(text);
+}
+
+fn any_command() -> impl Strategy<Value = Command> {
+    let id = 1u128..6;
+    prop_oneof![
+        (id.clone(), "[a-c]").prop_map(|(host, name)| enroll(1, host, &name)),
+        id.clone().prop_map(|host| Command::RemoveHost(HostId::from_u128(host))),
+        (id.clone(), 0u8..4).prop_map(|(host, status)| Command::HostTransitions(vec![HostTransition {
+            host: HostId::from_u128(host),
+            status: [HostStatus::Pending, HostStatus::Up, HostStatus::Suspect, HostStatus::Down]
+                [usize::from(status)],
+            boot: None,
+        }])),
+        id.clone().prop_map(|n| Command::CreateJoinToken(join_token(n, JoinRole::Agent, Some(2), 50))),
+        id.clone().prop_map(|n| Command::DeleteJoinToken(TokenId::from_u128(n))),
+        "[a-b]".prop_map(Command::CreateEnvironment),
+        "[a-b]".prop_map(Command::DeleteEnvironment),
+        (id, proptest::option::of(0u64..20), any::<bool>()).prop_map(|(host, expect, cordoned)| {
+            let patch = HostPatch { cordoned: Some(cordoned), ..HostPatch::default() };
+            Command::UpdateHost { host: HostId::from_u128(host), patch, expect }
+        }),
+    ]
+}
+
+proptest! {
+    /// I5, and the index of names never disagrees with the hosts.
+    #[test]
+    fn replay_through_a_snapshot_equals_the_state(commands in proptest::collection::vec(any_command(), 1..60), cut in 0usize..60) {
+        let (mut straight, _) = after(vec![bootstrap()]);
+        let mut through = straight.clone();
+        for (step, command) in commands.into_iter().enumerate() {
+            let number = u64::try_from(step).expect("small") + 2;
+            let ask = proposal(number.into(), command);
+            straight = apply(&straight, number, &ask).0;
+            if step == cut {
+                through = snapshot::decode(&snapshot::encode(&through).expect("encodes")).expect("decodes");
+            }
+            through = apply(&through, number, &ask).0;
+        }
+        prop_assert_eq!(&straight, &through);
+        prop_assert_eq!(straight.host_names.len(), straight.hosts.len());
+        for (name, id) in &straight.host_names {
+            prop_assert_eq!(&straight.hosts[id].name, name);
+        }
+    }
+}
