@@ -1,0 +1,51 @@
+//! Requests that reach this host: logs, programs in containers, history, processes. One stream each.
+//!
+//! ```text
+//! session/requests.rs ──AgentRequest──▶ serve ──▶ logs | exec | history | processes
+//!                                         ◀── ReplyFrame: Started, what was asked for, End | Failed
+//! ```
+//!
+//! Nothing is read from its source before the reader has taken what came before: back-pressure reaches from the
+//! user's terminal through QUIC to the Docker engine, and a request holds a few hundred KiB at most.
+
+pub mod converge;
+mod exec;
+mod history;
+pub mod lines;
+mod logs;
+mod processes;
+mod reply;
+#[cfg(test)]
+mod tests;
+
+pub use reply::{Ended, Failure, Reply, RequestStream};
+
+use crate::docker::Handle;
+use crate::host::Host;
+use omni_common::wire::AgentRequest;
+
+/// Answers requests on a real host.
+pub struct Executors {
+    docker: Handle,
+    host: Host,
+}
+
+impl Executors {
+    /// With the host's Docker engine and collectors.
+    pub fn new(docker: Handle, host: Host) -> Self {
+        Self { docker, host }
+    }
+
+    /// Answers one request to its end.
+    pub async fn serve(&self, request: AgentRequest, mut stream: RequestStream) {
+        let ended = match request {
+            AgentRequest::Logs(request) => logs::run(&self.docker, request, &mut stream).await,
+            AgentRequest::Exec(request) => exec::run(&self.docker, request, &mut stream).await,
+            AgentRequest::History { from, to, max } => {
+                history::run(&self.host, from, to, max, &mut stream).await
+            }
+            AgentRequest::Processes => processes::run(&self.host, &mut stream).await,
+        };
+        stream.reply.conclude(ended).await;
+    }
+}

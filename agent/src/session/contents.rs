@@ -1,0 +1,94 @@
+//! Fetches the contents that the host needs and does not hold, one after the other, each on a stream of its own.
+
+use crate::workloads::Depot;
+use bytes::{Bytes, BytesMut};
+use omni_common::domain::app::ContentDigest;
+use omni_common::wire::{HostReply, HostRequest, MAX_CONTENT};
+use omni_transport::{Connection, FrameReader, FrameWriter};
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A gateway that sends nothing for this long has forgotten the request.
+const IDLE: Duration = Duration::from_secs(10);
+/// Waits before content is asked for again: doubled each time.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+const MAX_WAIT: Duration = Duration::from_secs(30);
+
+/// Fetches whatever is wanted until the session is over.
+pub(super) async fn run(depot: &Depot, connection: &Connection) -> Infallible {
+    let mut wanted = depot.wanted();
+    let mut tried: BTreeMap<ContentDigest, Tried> = BTreeMap::new();
+    loop {
+        let now = Instant::now();
+        let missing = wanted.borrow_and_update().clone();
+        tried.retain(|digest, _| missing.contains(digest));
+        let due = missing.iter().find(|digest| tried.get(*digest).is_none_or(|tried| tried.again <= now));
+        let Some(digest) = due else {
+            let again = tried.values().map(|tried| tried.again).min();
+            tokio::select! {
+                _ = wanted.changed() => {}
+                () = super::control::until(again) => {}
+            }
+            continue;
+        };
+        match fetch(connection, digest).await {
+            Ok(bytes) => depot.provide(digest, bytes).await,
+            Err(reason) => {
+                tracing::warn!(digest = %digest, reason, "content not fetched");
+                depot.failed(digest, reason);
+            }
+        }
+        // Also after a success: the depot may be unable to keep it.
+        tried.entry(digest.clone()).or_default().note(Instant::now());
+    }
+}
+
+struct Tried {
+    wait: Duration,
+    again: Instant,
+}
+
+impl Default for Tried {
+    fn default() -> Self {
+        Self { wait: FIRST_WAIT, again: Instant::now() }
+    }
+}
+
+impl Tried {
+    fn note(&mut self, now: Instant) {
+        self.again = now + self.wait;
+        self.wait = (self.wait * 2).min(MAX_WAIT);
+    }
+}
+
+/// Asks for content and checks what arrives; an error is a sentence for an operator.
+async fn fetch(connection: &Connection, digest: &ContentDigest) -> Result<Bytes, String> {
+    let in_words = |error: &dyn std::fmt::Display| format!("the gateway could not be asked: {error}");
+    let (send, recv) = connection.open_bi().await.map_err(|error| in_words(&error))?;
+    let mut writer = FrameWriter::new(send);
+    writer.send(&HostRequest::Content(digest.clone())).await.map_err(|error| in_words(&error))?;
+    writer.finish();
+    let mut reader = FrameReader::<HostReply>::new(recv);
+    let mut bytes = BytesMut::new();
+    loop {
+        let frame = tokio::time::timeout(IDLE, reader.next()).await;
+        match frame {
+            Err(_) => return Err(format!("the gateway has not answered for {} s", IDLE.as_secs())),
+            Ok(Err(error)) => return Err(in_words(&error)),
+            Ok(Ok(None)) => return Err("the gateway's answer ended in the middle".to_owned()),
+            Ok(Ok(Some(HostReply::Failed { code, message }))) => return Err(format!("{message} ({code})")),
+            Ok(Ok(Some(HostReply::End))) => break,
+            Ok(Ok(Some(HostReply::Chunk(chunk)))) => bytes.extend_from_slice(&chunk),
+        }
+        if bytes.len() > MAX_CONTENT {
+            reader.stop(omni_common::wire::CloseCode::FrameTooLarge);
+            return Err(format!("it is larger than {} MiB", MAX_CONTENT >> 20));
+        }
+    }
+    if ContentDigest::of(&bytes) == *digest {
+        return Ok(bytes.freeze());
+    }
+    Err("what the gateway sent has another digest".to_owned())
+}

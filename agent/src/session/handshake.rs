@@ -1,0 +1,100 @@
+//! Hello and Welcome: a connection becomes a session.
+
+use super::Agent;
+use super::end::End;
+use omni_certs::Role;
+use omni_common::wire::{
+    AgentFrame, CAPABILITY_RUN, CloseCode, GatewayFrame, Hello, PROTOCOL_MAX, PROTOCOL_MIN, Welcome,
+    settle_protocol,
+};
+use omni_transport::{Connection, FrameReader, FrameWriter};
+use std::time::Duration;
+
+/// A gateway that accepted the connection has this long to say welcome.
+const WELCOME: Duration = Duration::from_secs(3);
+/// A refused connection is told why by its close, which may arrive a moment after the stream has broken.
+const CLOSE_REASON: Duration = Duration::from_millis(250);
+
+/// A session that has begun.
+pub(super) struct Established {
+    pub(super) connection: Connection,
+    pub(super) writer: FrameWriter<AgentFrame>,
+    pub(super) reader: FrameReader<GatewayFrame>,
+    pub(super) welcome: Welcome,
+}
+
+impl Established {
+    /// Whether the gateway deals in allocations.
+    pub(super) fn runs(&self) -> bool {
+        self.welcome.capabilities.iter().any(|name| name == CAPABILITY_RUN)
+    }
+}
+
+/// Says hello on a fresh connection.
+pub(super) async fn greet(agent: &Agent, connection: Connection) -> Result<Established, End> {
+    let greeted = tokio::time::timeout(WELCOME, exchange(agent, &connection)).await;
+    match greeted {
+        Ok(Ok((writer, reader, welcome))) => Ok(Established { connection, writer, reader, welcome }),
+        Ok(Err(end)) => {
+            connection.close(CloseCode::OutOfOrder, "no welcome");
+            Err(end)
+        }
+        Err(_) => {
+            connection.close(CloseCode::HelloTimeout, "no welcome in time");
+            Err(End::Silent)
+        }
+    }
+}
+
+type Exchanged = (FrameWriter<AgentFrame>, FrameReader<GatewayFrame>, Welcome);
+
+async fn exchange(agent: &Agent, connection: &Connection) -> Result<Exchanged, End> {
+    let (send, recv) = match connection.open_bi().await {
+        Ok(streams) => streams,
+        Err(error) => return Err(explain(connection, &error).await),
+    };
+    let (mut writer, mut reader) = (FrameWriter::new(send), FrameReader::new(recv));
+    if let Err(error) = writer.send(&AgentFrame::Hello(hello(agent))).await {
+        return Err(explain(connection, &error).await);
+    }
+    match reader.next().await {
+        Ok(Some(GatewayFrame::Welcome(welcome))) => {
+            check(connection, &welcome)?;
+            Ok((writer, reader, welcome))
+        }
+        Ok(Some(GatewayFrame::Goodbye { reason })) => Err(End::Goodbye(reason)),
+        Ok(_) => Err(explain(connection, &"the gateway did not say welcome").await),
+        Err(error) => Err(explain(connection, &error).await),
+    }
+}
+
+fn hello(agent: &Agent) -> Hello {
+    Hello {
+        protocol_min: PROTOCOL_MIN,
+        protocol_max: PROTOCOL_MAX,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        capabilities: vec![CAPABILITY_RUN.to_owned()],
+        boot: agent.boot,
+        controllers_version: agent.book.version(),
+    }
+}
+
+/// The gateway must speak a protocol of ours and be who its certificate says.
+fn check(connection: &Connection, welcome: &Welcome) -> Result<(), End> {
+    let ours = (PROTOCOL_MIN, PROTOCOL_MAX);
+    if settle_protocol(ours, (welcome.protocol, welcome.protocol)).is_none() {
+        return Err(End::Broken(format!("the gateway wants protocol {}", welcome.protocol)));
+    }
+    match connection.peer().map(|peer| peer.role) {
+        Some(Role::Controller(id)) if id == welcome.controller => Ok(()),
+        _ => Err(End::Broken("the gateway is not who it says it is".to_owned())),
+    }
+}
+
+/// Why a connection does not work: its close knows best.
+pub(super) async fn explain(connection: &Connection, error: &(dyn std::fmt::Display + Sync)) -> End {
+    match tokio::time::timeout(CLOSE_REASON, connection.closed()).await {
+        Ok(closed) => End::from(closed),
+        Err(_) => End::Broken(error.to_string()),
+    }
+}
