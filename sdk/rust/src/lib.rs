@@ -1,0 +1,37 @@
+//! The typed client of omni's HTTP API, used by the `omni` command and by tests.
+//!
+//! ```text
+//! Client ──▶ execute ──▶ Endpoints: several controllers, the last one that answered first
+//!    │          │
+//!    │          └─ one deadline, rounds over all addresses, jittered pauses; only calls that may be repeated are
+//!    └────▶ sockets: logs, events and live metrics take up where they left off at another controller; exec does not
+//! ```
+//!
+//! A controller is believed when its certificate chains to the cluster's root, whose fingerprint is part of
+//! the API token; nothing is sent before that is checked. Writes carry an idempotency key, so a repeated
+//! one is applied once.
+
+mod address;
+mod apps;
+mod call;
+mod client;
+mod endpoints;
+mod error;
+mod events;
+mod exec;
+mod execute;
+mod list;
+mod live;
+mod logs;
+mod query;
+mod reconnect;
+mod routes;
+mod socket;
+
+pub use address::{Address, DEFAULT_PORT, InvalidAddress};
+pub use client::{Client, Options};
+pub use error::{Attempt, Error, Result};
+pub use events::{EventItem, EventStream};
+pub use exec::{ExecEvent, ExecReader, ExecWriter};
+pub use live::LiveStream;
+pub use logs::LogStream;

@@ -1,0 +1,230 @@
+//! The client and the API's published description agree: every call it makes is described there, and every
+//! operation described there can be called.
+
+use crate::server::{Fake, problem};
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use omni_common::api::v1::{
+    AccessRole, AccessScope, AppsQuery, AuditQuery, CommaList, ContainersQuery, CreateApiToken,
+    CreateEnvironment, CreateJoinToken, Deploy, DiffQuery, DrainHost, EventFilter, EventsQuery, HostsQuery,
+    JoinRole, LivenessTimes, LogsQuery, MetricsQuery, MetricsSource, ReadProject, Rollback, SteerAction,
+    TokensQuery, UpdateApp, UpdateHost,
+};
+use omni_common::clock::Time;
+use omni_common::ids::{ControllerId, DeploymentId, TokenId};
+use omni_sdk::Client;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+/// Probes of load balancers, which ask one controller and not the cluster.
+const NOT_FOR_CLIENTS: [&str; 2] = ["get /healthz", "get /readyz"];
+
+#[derive(Clone, Debug)]
+struct Asked {
+    method: String,
+    path: String,
+    parameters: BTreeSet<String>,
+}
+
+type Log = Arc<Mutex<Vec<Asked>>>;
+
+async fn note(State(log): State<Log>, request: Request) -> axum::response::Response {
+    let query = request.uri().query().unwrap_or_default();
+    let names = query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| pair.split('=').next().unwrap_or_default());
+    let headers =
+        ["idempotency-key", "if-match"].into_iter().filter(|name| request.headers().contains_key(*name));
+    let asked = Asked {
+        method: request.method().as_str().to_lowercase(),
+        path: request.uri().path().to_owned(),
+        parameters: names.chain(headers).map(str::to_owned).collect(),
+    };
+    log.lock().expect("not poisoned").push(asked);
+    problem(StatusCode::NOT_FOUND, "not_found", "this controller only listens")
+}
+
+fn list(text: &str) -> Option<CommaList> {
+    Some([text].into_iter().collect())
+}
+
+/// Calls everything with every parameter. All of it fails; what counts is what was asked.
+async fn read_everything(client: &Client) {
+    let (text, number, time) = (Some("x".to_owned()), Some(1), Some(Time::EPOCH));
+    client.version().await.ok();
+    client.whoami().await.ok();
+    client.status().await.ok();
+    client.health().await.ok();
+    client.liveness().await.ok();
+    client.exposition().await.ok();
+    client.scrape_targets().await.ok();
+    let query = EventsQuery {
+        topic: list("x"),
+        kind: list("x"),
+        host: text.clone(),
+        since: Some(1),
+        limit: number,
+        cursor: None,
+    };
+    client.events(query).await.ok();
+    let query = AuditQuery {
+        who: text.clone(),
+        what: text.clone(),
+        outcome: text.clone(),
+        since: time,
+        limit: number,
+        cursor: None,
+    };
+    client.audit(query).await.ok();
+    let query = HostsQuery {
+        status: list("up"),
+        label: list("x"),
+        region: text.clone(),
+        q: text.clone(),
+        limit: number,
+        cursor: None,
+    };
+    client.hosts(query).await.ok();
+    client.host("x").await.ok();
+    let query = MetricsQuery { from: time, to: time, max: number, source: Some(MetricsSource::Agent) };
+    client.host_metrics("x", &query).await.ok();
+    client.host_processes("x").await.ok();
+    let query = ContainersQuery {
+        host: list("x"),
+        label: list("x"),
+        component: list("x"),
+        state: list("running"),
+        q: text,
+        limit: number,
+        cursor: None,
+    };
+    client.containers(query).await.ok();
+    client.container("x", "y").await.ok();
+    client.controllers().await.ok();
+    client.controller(ControllerId(1)).await.ok();
+    let query = TokensQuery { all: true, limit: number, cursor: None };
+    client.join_tokens(query.clone()).await.ok();
+    client.api_tokens(query).await.ok();
+    client.environments().await.ok();
+}
+
+async fn change_everything(client: &Client) {
+    let times = LivenessTimes { heartbeat_ms: 1, suspect_ms: 2, lease_ms: 3, margin_ms: 4 };
+    client.set_liveness(&times).await.ok();
+    client.update_host("x", &UpdateHost::default(), Some(7)).await.ok();
+    client.remove_host("x").await.ok();
+    client.remove_controller(ControllerId(1)).await.ok();
+    client.transfer_leadership(None).await.ok();
+    let join = CreateJoinToken { role: JoinRole::Agent, ttl_secs: None, uses: None, labels: BTreeMap::new() };
+    client.create_join_token(&join).await.ok();
+    client.remove_join_token(TokenId::from_u128(1)).await.ok();
+    let api = CreateApiToken {
+        name: "x".to_owned(),
+        role: AccessRole::Viewer,
+        scope: AccessScope::default(),
+        ttl_secs: None,
+    };
+    client.create_api_token(&api).await.ok();
+    client.remove_api_token(TokenId::from_u128(1)).await.ok();
+    client.create_environment(&CreateEnvironment { name: "x".to_owned() }).await.ok();
+    client.remove_environment("x").await.ok();
+}
+
+async fn use_apps(client: &Client) {
+    let text = || Some("x".to_owned());
+    let query = AppsQuery { environment: text(), host: text(), q: text(), limit: Some(1), cursor: None };
+    client.apps(query).await.ok();
+    client.app("x", "y").await.ok();
+    client.explain_app("x", "y").await.ok();
+    client.releases("x", "y").await.ok();
+    client.release("x", "y", 1).await.ok();
+    client.diff_releases("x", "y", &DiffQuery { from: 1, to: 2 }).await.ok();
+    client.read_project(&ReadProject::default()).await.ok();
+    client.plan_deploy(&Deploy::default()).await.ok();
+    client.deploy(&Deploy::default(), Some(7)).await.ok();
+    client.update_app("x", "y", &UpdateApp::default(), Some(7)).await.ok();
+    client.remove_app("x", "y", true).await.ok();
+    client.restart_app("x", "y").await.ok();
+    client.rollback_app("x", "y", &Rollback::default(), Some(7)).await.ok();
+    let deployment = DeploymentId::from_u128(1);
+    client.steer_deployment("x", "y", deployment, SteerAction::Pause).await.ok();
+    client.drain_host("x", &DrainHost::default()).await.ok();
+}
+
+async fn open_every_socket(client: &Client) {
+    let query = LogsQuery {
+        container: list("x"),
+        host: list("x"),
+        label: list("x"),
+        component: list("x"),
+        follow: true,
+        since: Some(Time::EPOCH),
+        until: Some(Time::EPOCH),
+        tail: Some(1),
+        grep: Some("x".to_owned()),
+    };
+    client.logs(query).next().await.ok();
+    client.follow_events(EventFilter::default(), None).next().await.ok();
+    client.live_metrics(&["x".to_owned()]).next().await.ok();
+    client.exec("x", "y", Default::default()).await.ok();
+}
+
+/// Whether `path` is one of those that `template` describes.
+fn fits(template: &str, path: &str) -> bool {
+    let (wanted, given): (Vec<_>, Vec<_>) = (template.split('/').collect(), path.split('/').collect());
+    wanted.len() == given.len()
+        && wanted.iter().zip(&given).all(|(wanted, given)| wanted.starts_with('{') || wanted == given)
+}
+
+/// The description's operations: `get /path` and the names of its parameters. A literal path comes before a
+/// template that would fit as well.
+fn operations() -> Vec<(String, BTreeSet<String>)> {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../controller/openapi.json");
+    let text = std::fs::read_to_string(file).expect("the API's description is part of the repository");
+    let document: Value = serde_json::from_str(&text).expect("it is JSON");
+    let mut operations = Vec::new();
+    for (path, methods) in document["paths"].as_object().expect("paths") {
+        for (method, operation) in methods.as_object().expect("methods") {
+            let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+            let names = parameters.iter().filter_map(|one| one["name"].as_str()).map(str::to_owned);
+            operations.push((format!("{method} {path}"), names.collect()));
+        }
+    }
+    operations.sort_by_key(|(name, _)| (name.contains('{'), name.clone()));
+    operations
+}
+
+#[tokio::test]
+async fn the_client_and_the_description_of_the_api_agree() {
+    let fake = Fake::new();
+    let log = Log::default();
+    let controller = fake.controller(Router::new().fallback(note).with_state(log.clone()));
+    let client = fake.client(&[&controller.address]);
+    read_everything(&client).await;
+    change_everything(&client).await;
+    open_every_socket(&client).await;
+    use_apps(&client).await;
+
+    let operations = operations();
+    let mut called = BTreeSet::new();
+    for asked in log.lock().expect("not poisoned").iter() {
+        let found = operations.iter().find(|(name, _)| {
+            let (method, template) = name.split_once(' ').expect("two words");
+            method == asked.method && fits(template, &asked.path)
+        });
+        let (name, parameters) = found.unwrap_or_else(|| panic!("the API has no {asked:?}"));
+        let unknown: Vec<_> = asked.parameters.difference(parameters).collect();
+        assert!(unknown.is_empty(), "{name} takes no {unknown:?}");
+        if parameters.contains("idempotency-key") {
+            assert!(asked.parameters.contains("idempotency-key"), "{name} needs a key");
+        }
+        called.insert(name.as_str());
+    }
+    let all = operations.iter().map(|(name, _)| name.as_str());
+    let missed: Vec<_> =
+        all.filter(|name| !called.contains(name) && !NOT_FOR_CLIENTS.contains(name)).collect();
+    assert!(missed.is_empty(), "the client cannot call {missed:?}");
+}
