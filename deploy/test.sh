@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# `make test`: everything CI runs, from a machine with nothing of ours installed.
+# Part of it by hand: cargo nextest run -p omni-common, or cargo nextest run -E 'test(/name/)'.
+
+# shellcheck source=deploy/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+cd "$REPO"
+
+"$REPO/deploy/packages.sh" test
+"$REPO/deploy/verify.sh"
+step "platform: catalogue, stacks, alerts, dashboards, set-up"
+# A file stays with one worker, because what it starts is shared by its tests.
+"$REPO/.omni-test/venv/bin/pytest" -q -n 2 --dist loadfile --durations=15 "$REPO/tests/platform"
+# The testbed runs the programs as they are shipped; cargo builds them for tests of their own package only.
+step "programs"
+cargo build --locked --workspace --bins
+step "tests"
+cargo nextest run --locked --workspace
+step "documentation examples"
+cargo test --locked --workspace --doc
+step "all green"
