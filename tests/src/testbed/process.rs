@@ -146,6 +146,15 @@ impl Process {
     }
 }
 
+/// A test that fails leaves programs stopped. Their `nsenter` must go on, for the reason given in [`Process::signal`].
+impl Drop for Process {
+    fn drop(&mut self) {
+        if matches!(self.entry.try_wait(), Ok(None)) {
+            kill_process(Pid::from_child(&self.entry), Signal::CONT).ok();
+        }
+    }
+}
+
 fn spawn(name: &str, mut command: Command, log: &Path) -> Result<Child> {
     let output = run::open_log(log)?;
     let errors = output.try_clone().context("sharing a log")?;
