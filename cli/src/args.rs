@@ -140,6 +140,8 @@ pub(crate) enum Command {
     Drain(DrainArgs),
     /// Let emptied hosts take work again; the same as `hosts undrain`
     Undrain(HostNames),
+    /// The platform's systems, or the components of one, and what of them runs
+    Systems(SystemsArgs),
     /// Containers of all hosts
     Ps(PsArgs),
     /// Hosts, containers and GPUs, live and full screen
@@ -182,6 +184,14 @@ pub(crate) struct LoginArgs {
     /// Keep only the given addresses; otherwise those of all controllers are kept to fall back on
     #[arg(long)]
     pub only: bool,
+}
+
+/// `systems`
+#[derive(Debug, Args)]
+pub(crate) struct SystemsArgs {
+    /// Show the components of this one: its number or codename
+    #[arg(value_name = "SYSTEM")]
+    pub system: Option<String>,
 }
 
 /// `logout`

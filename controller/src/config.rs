@@ -3,6 +3,7 @@
 use crate::data_dir::{Addresses, SETTINGS};
 use crate::raft::Pace;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use omni_catalogue::Catalogue;
 use omni_certs::lifetimes;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -75,6 +76,9 @@ pub struct Settings {
     /// Serve `/metrics` without a token.
     #[arg(long, env = "OMNI_METRICS_PUBLIC", num_args = 0..=1, default_missing_value = "true")]
     pub metrics_public: Option<bool>,
+    /// Folder of catalogue files that add to what omni knows of the platform; give all controllers the same.
+    #[arg(long, env = "OMNI_CATALOGUE", value_name = "FOLDER")]
+    pub catalogue: Option<PathBuf>,
     /// Raft's timing; only in the file.
     #[arg(skip)]
     pub raft: Option<Pace>,
@@ -160,6 +164,7 @@ impl Settings {
             log: self.log.or(file.log),
             log_format: self.log_format.or(file.log_format),
             metrics_public: self.metrics_public.or(file.metrics_public),
+            catalogue: self.catalogue.or(file.catalogue),
             raft: self.raft.or(file.raft),
             host_certificate_seconds: self.host_certificate_seconds.or(file.host_certificate_seconds),
         })
@@ -175,6 +180,14 @@ impl Settings {
             HOST_CERTIFICATE_SECONDS.end(),
         );
         Ok(Duration::from_secs(seconds.into()))
+    }
+
+    /// What the platform consists of: what comes with omni, and the operator's own files.
+    pub fn catalogue(&self) -> anyhow::Result<Catalogue> {
+        use anyhow::Context;
+        let Some(folder) = &self.catalogue else { return Ok(Catalogue::builtin()) };
+        Catalogue::with_folder(folder)
+            .with_context(|| format!("the catalogue in {} cannot be used", folder.display()))
     }
 
     /// Where to listen and where to be reached: these settings over those of an earlier start over defaults.
@@ -261,6 +274,16 @@ mod tests {
             let error = lifetime(Some(unreasonable)).expect_err("no reason");
             assert!(error.to_string().contains("give 5 to"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_catalogue_with_a_mistake_keeps_the_controller_from_starting() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let settings = Settings { catalogue: Some(dir.path().to_owned()), ..Settings::default() };
+        assert!(settings.catalogue().is_ok_and(|catalogue| catalogue.get("gitea").is_some()));
+        std::fs::write(dir.path().join("own.yaml"), "system: 100\nnaem: Own\n").expect("writes");
+        let error = format!("{:#}", settings.catalogue().expect_err("a typing mistake"));
+        assert!(error.contains("own.yaml") && error.contains("naem"), "{error}");
     }
 
     #[test]

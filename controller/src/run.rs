@@ -51,6 +51,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
             id: member.id,
             addresses: member.addresses.clone(),
             cluster_key: Arc::new(ClusterKey::from_bytes(&member.cluster_key)?),
+            catalogue: Arc::new(settings.catalogue()?),
             ca: tls.fingerprint(),
             network,
             storage: Storage::Folder(dir.path().to_owned()),

@@ -19,6 +19,7 @@ use crate::raft::{Disk, MemoryDisk, Pace, RaftNode, RaftRole, RaftStatus};
 use crate::reconcilers::{Liveness, Members, Placement, drive};
 use crate::state::{Actor, Command, Proposal};
 use crate::store::Store;
+use omni_catalogue::Catalogue;
 use omni_certs::{CaFingerprint, ClusterKey};
 use omni_common::clock::Clock;
 use omni_common::ids::ControllerId;
@@ -56,6 +57,8 @@ pub struct Parts {
     pub addresses: Addresses,
     /// The key that opens secrets in the state.
     pub cluster_key: Arc<ClusterKey>,
+    /// What the platform consists of.
+    pub catalogue: Arc<Catalogue>,
     /// The cluster's root.
     pub ca: CaFingerprint,
     /// QUIC, or its simulation.
@@ -110,6 +113,7 @@ impl Controller {
             clock: parts.clock,
             metrics: parts.metrics,
             cluster_key: parts.cluster_key,
+            catalogue: parts.catalogue,
             refusals,
         });
         Ok(Self {

@@ -16,6 +16,7 @@ pub(crate) mod login;
 pub(crate) mod logs;
 pub(crate) mod ps;
 pub(crate) mod status;
+pub(crate) mod systems;
 pub(crate) mod token;
 pub(crate) mod top;
 pub(crate) mod version;

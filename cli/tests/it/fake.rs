@@ -200,6 +200,11 @@ fn not_found(kind: &str, name: &str) -> Response {
     problem(StatusCode::NOT_FOUND, "not_found", &format!("no {kind} `{name}`"))
 }
 
+async fn system(Path(name): Path<String>) -> Response {
+    let found = fixtures::systems().into_iter().find(|one| one.number.to_string() == name);
+    found.map_or_else(|| not_found("system", &name), |one| Json(one).into_response())
+}
+
 fn router(fake: Fake) -> Router {
     let reads = Router::new()
         .route("/api/v1/version", get(version))
@@ -210,6 +215,8 @@ fn router(fake: Fake) -> Router {
         .route("/api/v1/audit", get(|| async { Json(Page::whole(fixtures::audit())) }))
         .route("/api/v1/containers", get(containers))
         .route("/api/v1/controllers", get(|| async { Json(Page::whole(fixtures::controllers())) }))
+        .route("/api/v1/systems", get(|| async { Json(Page::whole(fixtures::systems())) }))
+        .route("/api/v1/systems/{system}", get(system))
         .route("/api/v1/hosts", get(hosts))
         .route("/api/v1/hosts/{host}", get(host).patch(update_host).delete(removed))
         .route("/api/v1/hosts/{host}/metrics", get(metrics));

@@ -26,6 +26,15 @@ fn the_cluster() {
 }
 
 #[test]
+fn the_platform() {
+    let world = World::new();
+    check("systems", &world, "systems");
+    check("systems-wide", &world, "systems -o wide");
+    check("systems-one", &world, "systems 5");
+    check("systems-unknown", &world, "systems 99");
+}
+
+#[test]
 fn hosts() {
     let world = World::new();
     check("hosts", &world, "hosts");

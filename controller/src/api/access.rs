@@ -76,6 +76,8 @@ pub(crate) const TABLE: &[(&str, &str, Access)] = &[
     ("GET", "/api/v1/apps/{environment}/{app}/diff", Needs(Viewer)),
     ("POST", "/api/v1/apps/{environment}/{app}/deployments/{deployment}", Needs(Operator)),
     ("POST", "/api/v1/hosts/{host}/drain", Needs(Operator)),
+    ("GET", "/api/v1/systems", Needs(Viewer)),
+    ("GET", "/api/v1/systems/{system}", Needs(Viewer)),
     ("GET", "/api/v1/environments", Needs(Viewer)),
     ("POST", "/api/v1/environments", Needs(Admin)),
     ("DELETE", "/api/v1/environments/{name}", Needs(Admin)),

@@ -33,6 +33,7 @@ mod prometheus;
 mod router;
 mod shell;
 mod socket;
+mod systems;
 mod throttle;
 mod tokens;
 mod who;

@@ -34,6 +34,7 @@ mod refusals;
 mod releases;
 mod scrape;
 mod selectors;
+mod systems;
 mod tokens;
 mod writes;
 
@@ -53,6 +54,7 @@ pub use scrape::TargetGroup;
 pub use writes::Call;
 
 use crate::store::Store;
+use omni_catalogue::Catalogue;
 use omni_certs::{CaFingerprint, ClusterKey};
 use omni_common::clock::Clock;
 use omni_common::ids::ControllerId;
@@ -84,6 +86,8 @@ pub struct App {
     pub metrics: RenderMetrics,
     /// Seals what is secret in the replicated state.
     pub cluster_key: Arc<ClusterKey>,
+    /// What the platform consists of.
+    pub catalogue: Arc<Catalogue>,
     /// Refused calls on their way into the audit trail.
     pub refusals: Refusals,
 }

@@ -206,6 +206,7 @@ impl Bench {
             clock: Arc::new(StillClock),
             metrics: Arc::new(|| "own_metric 1".to_owned()),
             cluster_key: Arc::new(omni_certs::ClusterKey::from_bytes(&[7; 32]).expect("32 bytes")),
+            catalogue: Arc::new(omni_catalogue::Catalogue::builtin()),
             refusals: Refusals::default(),
         });
         Self { app, raft, observed, mesh, agents }

@@ -9,8 +9,8 @@ use omni_common::api::v1::{
     ApiTokenCreated, ApiTokenView, AuditEntry, AuditQuery, ClusterHealth, ClusterStatus, ContainerView,
     ContainersQuery, ControllerView, CreateApiToken, CreateEnvironment, CreateJoinToken, DrainHost,
     EnvironmentView, Event, EventsQuery, HostMetrics, HostView, HostsQuery, JoinTokenCreated, JoinTokenView,
-    Leadership, LivenessTimes, MetricsQuery, Page, Processes, TokensQuery, TransferLeadership, UpdateHost,
-    VersionInfo, WhoAmI,
+    Leadership, LivenessTimes, MetricsQuery, Page, Processes, SystemView, TokensQuery, TransferLeadership,
+    UpdateHost, VersionInfo, WhoAmI,
 };
 use omni_common::ids::{ControllerId, TokenId};
 use reqwest::Method;
@@ -68,6 +68,17 @@ impl Client {
     /// What Prometheus should scrape: the document of its HTTP service discovery.
     pub async fn scrape_targets(&self) -> Result<serde_json::Value> {
         self.read(Call::get(&["api", "v1", "prometheus", "sd"])).await
+    }
+
+    /// The platform's systems, with what of them runs.
+    pub async fn systems(&self) -> Result<Vec<SystemView>> {
+        let page: Page<SystemView> = self.read(Call::get(&["api", "v1", "systems"])).await?;
+        Ok(page.items)
+    }
+
+    /// One system by its number or codename.
+    pub async fn system(&self, name: &str) -> Result<SystemView> {
+        self.read(Call::get(&["api", "v1", "systems", name])).await
     }
 
     /// The API's description, OpenAPI 3.1.

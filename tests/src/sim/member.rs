@@ -2,6 +2,7 @@
 
 use super::world::{CLUSTER, World};
 use anyhow::{Context, Result, ensure};
+use omni_catalogue::Catalogue;
 use omni_certs::{CaFingerprint, Identity, Policy, Role};
 use omni_common::ids::ControllerId;
 use omni_controller::data_dir::Addresses;
@@ -125,6 +126,7 @@ impl World {
                 advertise_api: format!("api-of-{}", name(id)),
             },
             cluster_key: Arc::clone(&self.cluster_key),
+            catalogue: Arc::new(Catalogue::builtin()),
             ca: CaFingerprint::from_bytes([1; 32]),
             network: Arc::clone(network) as _,
             storage: Storage::Memory(disk),

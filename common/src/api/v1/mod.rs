@@ -23,6 +23,7 @@ mod page;
 mod problem;
 mod read;
 mod socket;
+mod systems;
 mod tokens;
 mod who;
 
@@ -42,5 +43,6 @@ pub use page::*;
 pub use problem::*;
 pub use read::*;
 pub use socket::*;
+pub use systems::*;
 pub use tokens::*;
 pub use who::*;

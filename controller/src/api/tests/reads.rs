@@ -5,10 +5,10 @@ use crate::app::testing::{container, host};
 use crate::state::HostStatus;
 use axum::http::{Method, StatusCode, header};
 use omni_common::api::v1::{
-    ClusterHealth, ClusterStatus, ControllerRole, ControllerView, EnvironmentView, Event, HealthState,
-    Leadership, LivenessTimes, Page, VersionInfo,
+    ClusterHealth, ClusterStatus, Condition, ControllerRole, ControllerView, EnvironmentView, Event,
+    HealthState, Leadership, LivenessTimes, Page, SystemView, VersionInfo,
 };
-use omni_common::domain::Health;
+use omni_common::domain::{Health, LABEL_COMPONENT};
 use serde_json::json;
 
 #[tokio::test]
@@ -46,6 +46,26 @@ async fn controllers_by_name_and_number() {
     site.post("/api/v1/controllers/transfer", json!({"to": 9})).await.problem(404, "not_found");
     let now: Leadership = site.post("/api/v1/controllers/transfer", json!({})).await.ok();
     assert_eq!(now.leader.0, 1);
+}
+
+#[tokio::test]
+async fn systems_of_the_catalogue_beside_what_runs() {
+    let site = Site::new();
+    let mut gitea = container("c1", "omni-gitea");
+    gitea.labels.insert(LABEL_COMPONENT.to_owned(), "gitea".to_owned());
+    site.bench.add_reporting(1, "web-1", vec![gitea, container("c2", "unlabelled")]);
+    let page: Page<SystemView> = site.get("/api/v1/systems").await.ok();
+    assert_eq!(page.items.iter().map(|one| one.number).collect::<Vec<_>>(), (1..=37).collect::<Vec<_>>());
+    let found: Vec<_> = page.items.iter().filter(|one| one.condition == Condition::Running).collect();
+    let [forge] = found.as_slice() else { panic!("{found:#?}") };
+    let component = forge.components.iter().find(|one| one.name == "gitea").expect("the catalogue has it");
+    assert_eq!(component.containers[0].host_name, "web-1");
+    let codename = forge.codename.as_deref().expect("it has one").to_lowercase().replace(' ', "%20");
+    for name in [codename, forge.number.to_string()] {
+        let one: SystemView = site.get(&format!("/api/v1/systems/{name}")).await.ok();
+        assert_eq!(&one, *forge);
+    }
+    site.get("/api/v1/systems/99").await.problem(404, "not_found");
 }
 
 #[tokio::test]

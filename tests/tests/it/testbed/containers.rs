@@ -4,7 +4,7 @@ use super::testbed;
 use anyhow::{Context, Result, ensure};
 use omni_common::api::v1::{ContainerView, ContainersQuery, HostStatus};
 use omni_common::domain::{ContainerState, Health};
-use omni_tests::mesh::{Mesh, Place, SOON};
+use omni_tests::mesh::{Answer, Mesh, Place, SOON};
 use omni_tests::testbed::{HEALTH_TEST, IMAGE, Testbed, eventually};
 use rustix::process::Signal;
 use std::time::Instant;
@@ -166,5 +166,13 @@ fn an_agent_that_dies_ends_what_it_served(mesh: &Mesh<'_>) -> Result<()> {
     if !heard {
         follow.kill()?;
     }
-    mesh.omni().run(["logs", "--tail", "1", "talk-h1"])?.done().map(drop)
+    // It is connected before it has looked at its engine.
+    let mut last = None;
+    let served = eventually("its next life serves logs", SOON, || {
+        let answer = mesh.omni().run(["logs", "--tail", "1", "talk-h1"]).and_then(Answer::done);
+        let done = answer.is_ok();
+        last = Some(answer);
+        done.then_some(())
+    });
+    served.with_context(|| format!("last answer: {last:?}"))
 }
