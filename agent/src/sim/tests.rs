@@ -48,6 +48,7 @@ impl Bed {
                 spec: spec.digest(),
                 exclusive,
                 run: true,
+                gpus: Vec::new(),
             });
         }
         self.engine.depot().desire(desired);

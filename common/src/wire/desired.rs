@@ -52,6 +52,9 @@ pub struct DesiredAllocation {
     pub exclusive: bool,
     /// To run, or to be stopped and kept.
     pub run: bool,
+    /// Cards of the host for its services, by the vendor's id, in the order in which they are dealt out. Empty: it asks
+    /// for none.
+    pub gpus: Vec<String>,
 }
 
 /// What became of an allocation.

@@ -228,6 +228,7 @@ fn group(number: usize, replicas: usize, rng: &mut Rng) -> Group {
     }
     if rng.one_in(50) {
         group.gpus = Some(GpuDemand {
+            ids: Vec::new(),
             count: GpuCount::Count(1),
             model: Some("L4".into()),
             memory: None,

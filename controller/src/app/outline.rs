@@ -74,10 +74,16 @@ fn after(app: &AppSpec, name: &GroupName, group: &spec::Group) -> Vec<String> {
 
 fn gpus(need: &GpuNeed) -> Gpus {
     let count = match need.count {
+        _ if !need.device_ids.is_empty() => u32::try_from(need.device_ids.len()).ok(),
         GpuCount::All => None,
         GpuCount::Count(count) => Some(count),
     };
-    Gpus { count, model: need.model.clone(), memory: need.memory_bytes }
+    Gpus {
+        count,
+        ids: need.device_ids.iter().cloned().collect(),
+        model: need.model.clone(),
+        memory: need.memory_bytes,
+    }
 }
 
 fn port(port: &spec::HostPort) -> HostPort {

@@ -37,6 +37,7 @@ fn named(state: &State, held: &Allocation) -> Option<DesiredAllocation> {
         spec: release.spec.clone(),
         exclusive: held.exclusive,
         run: held.run,
+        gpus: held.gpus.iter().map(|grant| grant.uuid.clone()).collect(),
     })
 }
 

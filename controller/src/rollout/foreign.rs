@@ -1,7 +1,7 @@
 //! What containers that omni does not own take of a host.
 
 use crate::state::HostPort;
-use omni_common::domain::{Container, ContainerState, HostSample, LABEL_ALLOCATION};
+use omni_common::domain::{Container, ContainerState, GpuSample, HostSample, LABEL_ALLOCATION};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What omni does not own on a host, as its gateway sees it.
@@ -13,7 +13,22 @@ pub struct Foreign {
     pub memory: u64,
     /// Ports that they hold.
     pub ports: Vec<HostPort>,
+    /// What processes outside omni's containers take of cards, by index.
+    pub gpus: BTreeMap<u32, ForeignGpu>,
 }
+
+/// What is taken of one card.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ForeignGpu {
+    /// Memory, bytes.
+    pub memory: u64,
+    /// Processes that work on it.
+    pub users: u32,
+}
+
+/// A process of the host itself that has less than this part of a card's memory draws windows with it, and leaves it to
+/// others; a card that draws a desktop would be good for nothing else otherwise.
+const DRAWS: u64 = 8;
 
 impl Foreign {
     /// Sums up a host's foreign containers.
@@ -28,8 +43,26 @@ impl Foreign {
             sum.millicores += (f64::from(reading.cpu_percent.unwrap_or(0.0)) * 10.0).max(0.0) as u64;
             sum.memory += reading.memory_used.unwrap_or(0);
         }
+        let cards = sample.into_iter().flat_map(|sample| &sample.gpus);
+        sum.gpus = cards.map(|card| (card.index, foreign_gpu(card, containers))).collect();
         sum
     }
+}
+
+fn foreign_gpu(card: &GpuSample, containers: &BTreeMap<String, Container>) -> ForeignGpu {
+    let mut sum = ForeignGpu::default();
+    for process in &card.processes {
+        let container = process.container.as_ref().and_then(|id| containers.get(id));
+        if container.is_some_and(|container| container.labels.contains_key(LABEL_ALLOCATION)) {
+            continue;
+        }
+        let memory = process.memory.unwrap_or(0);
+        let draws =
+            process.container.is_none() && card.memory_total.is_some_and(|total| memory < total / DRAWS);
+        sum.memory += memory;
+        sum.users += u32::from(!draws);
+    }
+    sum
 }
 
 fn is_foreign(container: &Container) -> bool {
@@ -44,4 +77,46 @@ fn ports(container: &Container) -> impl Iterator<Item = HostPort> {
     container.ports.iter().filter_map(|port| {
         Some(HostPort { ip: port.host_ip.clone(), port: port.host_port?, protocol: port.protocol.clone() })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::testing::container;
+    use omni_common::domain::GpuProcess;
+
+    #[test]
+    fn a_card_belongs_to_whoever_works_on_it() {
+        let mut own = container("own", "shop-web");
+        own.labels.insert(LABEL_ALLOCATION.to_owned(), "1".to_owned());
+        let other = container("other", "notebook");
+        let containers = [own, other].map(|one| (one.id.clone(), one)).into();
+        let process = |container: Option<&str>, memory| GpuProcess {
+            pid: 1,
+            name: None,
+            container: container.map(str::to_owned),
+            memory,
+        };
+        let taken = |processes| {
+            let card = GpuSample {
+                index: 0,
+                utilisation: None,
+                memory_utilisation: None,
+                memory_used: None,
+                memory_total: Some(800),
+                temperature: None,
+                power: None,
+                power_limit: None,
+                fan: None,
+                processes,
+            };
+            let sample = HostSample { gpus: vec![card], ..HostSample::default() };
+            Foreign::of(&containers, Some(&sample)).gpus[&0]
+        };
+        assert_eq!(taken(vec![process(Some("own"), Some(700))]), ForeignGpu::default());
+        assert_eq!(taken(vec![process(Some("other"), Some(10))]), ForeignGpu { memory: 10, users: 1 });
+        assert_eq!(taken(vec![process(None, Some(99))]), ForeignGpu { memory: 99, users: 0 }, "it draws");
+        assert_eq!(taken(vec![process(None, Some(100))]), ForeignGpu { memory: 100, users: 1 });
+        assert_eq!(taken(vec![process(Some("gone"), None)]), ForeignGpu { memory: 0, users: 1 });
+    }
 }

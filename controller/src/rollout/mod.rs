@@ -18,6 +18,6 @@ mod problem;
 #[cfg(test)]
 mod tests;
 
-pub use foreign::Foreign;
+pub use foreign::{Foreign, ForeignGpu};
 pub use gate::{End, Failure, Gate, SlotKey, gate};
 pub use plan::{Decision, Ids, decide, problem_of};

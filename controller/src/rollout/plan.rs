@@ -4,7 +4,7 @@ use super::foreign::Foreign;
 use super::gate::{End, Gate, gate};
 use super::problem::problem;
 use crate::state::command::PlanStep;
-use crate::state::{Allocation, AppKey, DeploymentState, Goal, State};
+use crate::state::{Allocation, AppKey, DeploymentState, Goal, GpuGrant, State};
 use omni_common::clock::Time;
 use omni_common::ids::{AllocationId, DeploymentId, HostId};
 use omni_scheduler as sched;
@@ -109,6 +109,10 @@ fn carry(state: &State, step: &Step, ids: &mut dyn Ids) -> Option<Vec<PlanStep>>
     })
 }
 
+fn grant(grant: &sched::GpuGrant) -> GpuGrant {
+    GpuGrant { uuid: grant.uuid.to_string(), memory: grant.memory, share: grant.share }
+}
+
 fn place(
     state: &State,
     placement: &sched::Placement,
@@ -127,6 +131,7 @@ fn place(
         },
         host: placement.host.id,
         release: app.release,
+        gpus: placement.gpus.iter().map(grant).collect(),
         why: why.to_string(),
     })
 }

@@ -3,7 +3,7 @@
 use super::foreign::Foreign;
 use super::gate::Gate;
 use crate::state::{
-    Allocation, App, AppKey, Failover, Goal, Group, HostPort, HostStatus, Mode, Order, State, Tier,
+    Allocation, App, AppKey, Failover, Goal, GpuGrant, Group, HostPort, HostStatus, Mode, Order, State, Tier,
 };
 use omni_common::domain::AllocationState;
 use omni_common::ids::HostId;
@@ -52,7 +52,7 @@ fn hosts(state: &State, foreign: &BTreeMap<HostId, Foreign>) -> Vec<sched::Host>
             draining: state.drains.contains_key(&host.id),
             millicores: facts.map_or(0, |facts| u64::from(facts.cpus) * 1_000),
             memory: facts.map_or(0, |facts| facts.memory_total),
-            gpus: facts.map(gpus).unwrap_or_default(),
+            gpus: facts.map(|facts| gpus(facts, others)).unwrap_or_default(),
             foreign_millicores: others.millicores,
             foreign_memory: others.memory,
             foreign_ports: others.ports.iter().filter_map(port).collect(),
@@ -75,16 +75,33 @@ fn status(host: &crate::state::Host) -> sched::HostState {
     }
 }
 
-fn gpus(facts: &omni_common::domain::HostFacts) -> Vec<sched::Gpu> {
-    let card = |gpu: &omni_common::domain::GpuFacts| sched::Gpu {
+fn gpus(facts: &omni_common::domain::HostFacts, others: &Foreign) -> Vec<sched::Gpu> {
+    facts.gpus.iter().flat_map(|gpu| cards(gpu, others)).collect()
+}
+
+/// A card, or its slices: once a card is cut, containers get slices and never the card.
+fn cards(gpu: &omni_common::domain::GpuFacts, others: &Foreign) -> Vec<sched::Gpu> {
+    let taken = others.gpus.get(&gpu.index).copied().unwrap_or_default();
+    let whole = sched::Gpu {
         uuid: gpu.uuid.as_str().into(),
         index: gpu.index,
         model: gpu.model.clone(),
         memory: gpu.memory_total,
+        foreign_memory: taken.memory,
+        foreign_users: taken.users,
+    };
+    if gpu.instances.is_empty() {
+        return vec![whole];
+    }
+    // Drivers do not say which slice a process works on, so what others do with slices stays unknown.
+    let slice = |instance: &omni_common::domain::MigInstance| sched::Gpu {
+        uuid: instance.uuid.as_str().into(),
+        memory: instance.memory_total,
         foreign_memory: 0,
         foreign_users: 0,
+        ..whole.clone()
     };
-    facts.gpus.iter().map(card).collect()
+    gpu.instances.iter().map(slice).collect()
 }
 
 fn groups<'a>(app: &'a App, gate: Option<&'a Gate>) -> impl Iterator<Item = sched::Group> + 'a {
@@ -140,6 +157,7 @@ fn gpu_demand(group: &Group) -> Option<sched::GpuDemand> {
     let all = group.gpus.iter().any(|need| need.count.is_none());
     let count = group.gpus.iter().filter_map(|need| need.count).sum();
     Some(sched::GpuDemand {
+        ids: group.gpus.iter().flat_map(|need| need.ids.iter().cloned()).collect(),
         count: if all { sched::GpuCount::All } else { sched::GpuCount::Count(count) },
         model: first.model.clone(),
         memory: group.gpus.iter().filter_map(|need| need.memory).max(),
@@ -198,8 +216,12 @@ fn allocation(state: &State, held: &Allocation) -> sched::Allocation {
             memory: group.memory,
         }),
         ports: group.map(|group| group.ports.iter().filter_map(port).collect()).unwrap_or_default(),
-        gpus: Vec::new(),
+        gpus: held.gpus.iter().map(grant).collect(),
     }
+}
+
+fn grant(grant: &GpuGrant) -> sched::GpuGrant {
+    sched::GpuGrant { uuid: grant.uuid.as_str().into(), memory: grant.memory, share: grant.share }
 }
 
 fn condition(held: &Allocation) -> sched::AllocationState {

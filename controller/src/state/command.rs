@@ -381,6 +381,8 @@ pub enum PlanStep {
         host: HostId,
         /// Of which release.
         release: u64,
+        /// Cards of the host for it.
+        gpus: Vec<GpuGrant>,
         /// One sentence: why there.
         why: String,
     },

@@ -86,7 +86,7 @@ fn one(
     let key = SlotKey::from(scene.allocation);
     let mounted = mounts::mounts(scene, name, service)?;
     let mut endpoints = endpoints(scene, name, service)?;
-    let mut host = hosting::host_config(scene, service, &mounted)?;
+    let mut host = hosting::host_config(scene, name, service, &mounted)?;
     host.network_mode = Some(network_mode(service, &endpoints));
     let first = (!endpoints.is_empty()).then(|| endpoints.remove(0));
     let mut body = body(service)?;

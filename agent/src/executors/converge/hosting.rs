@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, HashMap};
 /// Everything but networks and joined containers.
 pub(super) fn host_config(
     scene: &Scene<'_>,
+    name: &ServiceName,
     service: &Service,
     mounted: &Mounted,
 ) -> Result<HostConfig, String> {
@@ -46,7 +47,7 @@ pub(super) fn host_config(
         security_opt: list(&service.security_opt),
         devices: (!service.devices.is_empty()).then(|| service.devices.iter().map(device).collect()),
         device_cgroup_rules: list(&service.device_cgroup_rules),
-        device_requests: gpus(&service.reservations.gpus),
+        device_requests: gpus(&service.reservations.gpus, dealt(scene, name)),
         pid_mode: service.pid.as_ref().map(namespace),
         ipc_mode: service.ipc.as_ref().map(namespace),
         uts_mode: service.uts.as_ref().map(namespace),
@@ -195,9 +196,40 @@ fn device(device: &Device) -> DeviceMapping {
     }
 }
 
-fn gpus(needs: &[GpuNeed]) -> Option<Vec<DeviceRequest>> {
-    let request = |need: &GpuNeed| {
-        let chosen = !need.device_ids.is_empty();
+/// How NVIDIA's driver names cards and their slices. A container can ask for no others by name.
+const NAMED: [&str; 2] = ["GPU-", "MIG-"];
+
+/// The cards of one service: the allocation's in their order, after those of the services before it.
+fn dealt<'a>(scene: &Scene<'a>, name: &ServiceName) -> &'a [String] {
+    let named = |card: &String| NAMED.iter().any(|prefix| card.starts_with(prefix));
+    if !scene.allocation.gpus.iter().all(named) {
+        return &[];
+    }
+    let counted = |service: &Service| -> usize {
+        let needs = service.reservations.gpus.iter();
+        needs
+            .map(|need| match need.count {
+                GpuCount::Count(count) => count as usize,
+                GpuCount::All => 0,
+            })
+            .sum()
+    };
+    let before = scene.group.services.iter().take_while(|other| *other != name);
+    let skipped: usize = before.filter_map(|other| scene.spec.services.get(other)).map(counted).sum();
+    scene.allocation.gpus.get(skipped..).unwrap_or_default()
+}
+
+/// A need of a number of cards gets the next of those dealt; one that names its cards, or takes all, is passed on.
+fn gpus(needs: &[GpuNeed], mut dealt: &[String]) -> Option<Vec<DeviceRequest>> {
+    let mut request = |need: &GpuNeed| {
+        let mut ids: Vec<String> = need.device_ids.iter().cloned().collect();
+        if let (true, GpuCount::Count(count)) = (ids.is_empty(), need.count)
+            && let Some((own, rest)) = dealt.split_at_checked(count as usize)
+        {
+            ids = own.to_vec();
+            dealt = rest;
+        }
+        let chosen = !ids.is_empty();
         let count = match need.count {
             _ if chosen => None,
             GpuCount::All => Some(-1),
@@ -210,12 +242,12 @@ fn gpus(needs: &[GpuNeed]) -> Option<Vec<DeviceRequest>> {
         DeviceRequest {
             driver: need.driver.clone(),
             count,
-            device_ids: chosen.then(|| need.device_ids.iter().cloned().collect()),
+            device_ids: chosen.then_some(ids),
             capabilities: Some(vec![capabilities]),
             options: map(&need.options),
         }
     };
-    (!needs.is_empty()).then(|| needs.iter().map(request).collect())
+    (!needs.is_empty()).then(|| needs.iter().map(&mut request).collect())
 }
 
 fn namespace(namespace: &Namespace) -> String {

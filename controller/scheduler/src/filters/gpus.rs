@@ -29,7 +29,7 @@ fn fits(demand: &GpuDemand, gpu: &Gpu, used: GpuUse) -> bool {
 /// The cards to grant; none when they do not suffice. Shares go to the fullest card that has room, so that whole
 /// cards stay whole; a whole card is the smallest that will do.
 pub(crate) fn pick(demand: &GpuDemand, host: &Host, room: &Room) -> Option<Vec<GpuGrant>> {
-    let of_model = || host.gpus.iter().filter(|gpu| gpu.is_model(demand.model.as_deref()));
+    let of_model = || host.gpus.iter().filter(|gpu| gpu.suits(demand));
     let mut free: Vec<(&Gpu, GpuUse)> = of_model()
         .map(|gpu| (gpu, room.gpu(&gpu.uuid)))
         .filter(|(gpu, used)| fits(demand, gpu, *used))
@@ -61,7 +61,7 @@ impl Filter for GpusFilter {
 
     fn check(&self, ask: &Ask<'_>, view: View<'_>) -> Result<(), Shortfall> {
         let Some(demand) = &ask.group.gpus else { return Ok(()) };
-        let of_model = view.host.gpus.iter().filter(|gpu| gpu.is_model(demand.model.as_deref()));
+        let of_model = view.host.gpus.iter().filter(|gpu| gpu.suits(demand));
         let (mut models, mut free) = (0_u64, 0_u64);
         for gpu in of_model {
             models += 1;
@@ -87,7 +87,7 @@ impl Filter for GpusFilter {
         };
         let memory = demand.memory.map(|bytes| format!(" with {} free", units::bytes(bytes)));
         let share = demand.share.map(|share| format!(" shared at {share}%"));
-        let cards = || view.host.gpus.iter().filter(|gpu| gpu.is_model(demand.model.as_deref()));
+        let cards = || view.host.gpus.iter().filter(|gpu| gpu.suits(demand));
         let free = cards().filter(|gpu| fits(demand, gpu, view.room.gpu(&gpu.uuid))).count();
         let (memory, share) = (memory.unwrap_or_default(), share.unwrap_or_default());
         format!("needs {count} {model}{memory}{share}, {free} of {} free", cards().count())

@@ -33,6 +33,8 @@ pub enum GpuCount {
 pub struct GpuDemand {
     /// How many cards.
     pub count: GpuCount,
+    /// Only these cards, by uuid or index; any when empty.
+    pub ids: Vec<String>,
     /// Words that the model's name holds, in any case: `L4`, `A100`.
     pub model: Option<String>,
     /// Memory free on each card, bytes; reserved for the allocation.
@@ -42,8 +44,10 @@ pub struct GpuDemand {
 }
 
 impl Gpu {
-    /// Whether the card's model is the one asked for.
-    pub(crate) fn is_model(&self, wanted: Option<&str>) -> bool {
-        wanted.is_none_or(|wanted| self.model.to_lowercase().contains(&wanted.to_lowercase()))
+    /// Whether the card is of those that are asked for, taken or not.
+    pub(crate) fn suits(&self, demand: &GpuDemand) -> bool {
+        let named = |id: &String| **id == *self.uuid || *id == self.index.to_string();
+        let of_model = |wanted: &String| self.model.to_lowercase().contains(&wanted.to_lowercase());
+        demand.model.as_ref().is_none_or(of_model) && (demand.ids.is_empty() || demand.ids.iter().any(named))
     }
 }

@@ -212,7 +212,8 @@ fn group(text: &str, names: &BTreeMap<String, HostId>) -> Group {
 }
 
 fn demand(group: &mut Group, word: &str, value: &str) {
-    let none = GpuDemand { count: GpuCount::Count(1), model: None, memory: None, share: None };
+    let none =
+        GpuDemand { ids: Vec::new(), count: GpuCount::Count(1), model: None, memory: None, share: None };
     let demand = group.gpus.get_or_insert(none);
     match word {
         "s" if value == "all" => demand.count = GpuCount::All,

@@ -134,6 +134,7 @@ fn card(((memory, users), index): ((u64, u32), u32)) -> Gpu {
 fn demand() -> impl Strategy<Value = GpuDemand> {
     let count = prop_oneof![Just(GpuCount::All), (1_u32..3).prop_map(GpuCount::Count)];
     (count, option::of(1_u64..12), option::of(10_u32..101)).prop_map(|(count, memory, share)| GpuDemand {
+        ids: Vec::new(),
         count,
         model: None,
         memory: memory.map(|memory| memory * GIB),

@@ -25,6 +25,46 @@ fn the_first_release_is_placed_and_done() {
 }
 
 #[test]
+fn no_card_is_given_twice() {
+    fn of_their_own(world: &World) {
+        let held = world.state.allocations.values().filter(|held| !held.lost);
+        let cards: Vec<_> = held.flat_map(|held| held.gpus.iter().map(|grant| grant.uuid.clone())).collect();
+        let different: BTreeSet<_> = cards.iter().collect();
+        assert_eq!(different.len(), cards.len(), "{cards:?}");
+    }
+    let one = Gpus { count: Some(1), ids: Vec::new(), model: None, memory: None };
+    let model = |image, replicas| Group { gpus: vec![one.clone()], ..group(image, replicas) };
+    let mut world = World::new(2).checked(of_their_own);
+    world.equip(1, &["GPU-a", "GPU-b"]);
+    world.deploy([("main", model("llm:1", 3))]);
+    world.settle();
+    assert_eq!(world.healthy("main"), 2, "the third waits: {:?}", world.table());
+    world.equip(2, &["GPU-c"]);
+    world.settle();
+    assert_eq!(world.healthy("main"), 3);
+    // There is no card for a second copy, so the old one stops first.
+    let update = UpdateRules { order: Order::StopFirst, ..rules() };
+    world.deploy([("main", Group { update, ..model("llm:2", 3) })]);
+    world.settle();
+    assert!(world.table().iter().all(|row| row.contains(" r2 healthy")), "{:?}", world.table());
+}
+
+#[test]
+fn cards_that_are_named_are_waited_for() {
+    let named = Gpus { count: Some(1), ids: vec!["GPU-b".to_owned()], model: None, memory: None };
+    let mut world = World::new(2);
+    world.equip(1, &["GPU-a"]);
+    world.deploy([("main", Group { gpus: vec![named], ..group("llm:1", 1) })]);
+    world.settle();
+    assert_eq!(world.healthy("main"), 0, "{:?}", world.table());
+    world.equip(2, &["GPU-c", "GPU-b"]);
+    world.settle();
+    assert_eq!(world.healthy("main"), 1);
+    let held = world.state.allocations_of(&key()).next().expect("one");
+    assert_eq!((held.host, held.gpus[0].uuid.as_str()), (host(2), "GPU-b"));
+}
+
+#[test]
 fn an_update_never_takes_a_group_below_its_size() {
     fn never_below_three(world: &World) {
         let releases = world.state.apps.get(&key()).map_or(0, |app| app.next_release);

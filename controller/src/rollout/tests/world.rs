@@ -6,7 +6,7 @@ use crate::state::*;
 use omni_certs::SecretHash;
 use omni_common::clock::Time;
 use omni_common::domain::app::ContentDigest;
-use omni_common::domain::{AllocationState, DockerFacts, HostFacts};
+use omni_common::domain::{AllocationState, DockerFacts, GpuFacts, GpuVendor, HostFacts};
 use omni_common::ids::{AllocationId, ClusterId, ControllerId, DeploymentId, HostId, RequestId, TokenId};
 use omni_common::wire::AllocationReport;
 use std::collections::{BTreeMap, BTreeSet};
@@ -183,6 +183,25 @@ impl World {
         };
         self.apply(Command::RecordFacts { host: host(number), facts: Box::new(facts) }).expect("recorded");
         self.status(number, HostStatus::Up);
+    }
+
+    /// Puts cards into a host, by their ids.
+    pub(super) fn equip(&mut self, number: u128, cards: &[&str]) {
+        let mut facts = self.state.hosts[&host(number)].facts.clone().expect("it has reported");
+        let card = |(index, uuid): (u32, &&str)| GpuFacts {
+            index,
+            uuid: (*uuid).to_owned(),
+            model: "L4".to_owned(),
+            vendor: GpuVendor::Nvidia,
+            pci: None,
+            memory_total: Some(24 << 30),
+            driver: None,
+            mig: None,
+            instances: Vec::new(),
+        };
+        facts.gpus = (0..).zip(cards).map(card).collect();
+        let facts = Box::new(HostFacts::clone(&facts));
+        self.apply(Command::RecordFacts { host: host(number), facts }).expect("recorded");
     }
 
     pub(super) fn status(&mut self, number: u128, status: HostStatus) {

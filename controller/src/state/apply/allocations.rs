@@ -3,7 +3,7 @@
 use super::apps::{end_open, event, forget, put, start_move};
 use super::records::{EventDraft, emit};
 use crate::state::command::{PlanStep, Proposal, Refusal, RefusalCode, Reply};
-use crate::state::model::{Allocation, App, AppKey, DeploymentState, Drain, State};
+use crate::state::model::{Allocation, App, AppKey, DeploymentState, Drain, GpuGrant, State};
 use omni_common::clock::Time;
 use omni_common::domain::AllocationState;
 use omni_common::ids::{AllocationId, DeploymentId, HostId};
@@ -34,8 +34,8 @@ pub(super) fn adopt(
 fn carry_out(state: &mut State, step: &PlanStep, proposal: &Proposal) {
     let at = proposal.at;
     match step {
-        PlanStep::Place { id, app, group, slot, host, release, why } => {
-            place(state, *id, app, (group, *slot), *host, *release, why, at);
+        PlanStep::Place { id, app, group, slot, host, release, gpus, why } => {
+            place(state, *id, app, (group, *slot), *host, *release, gpus, why, at);
         }
         PlanStep::Stop { id, why } => stop(state, *id, why, at),
         PlanStep::Lose { id } => lose(state, *id, at),
@@ -69,6 +69,7 @@ fn place(
     (group, slot): (&str, u32),
     host: HostId,
     release: u64,
+    gpus: &[GpuGrant],
     why: &str,
     at: Time,
 ) {
@@ -98,6 +99,7 @@ fn place(
         reason: None,
         log: None,
         why: why.to_owned(),
+        gpus: gpus.to_vec(),
         lost: false,
     };
     if !wanted.volumes.is_empty() {

@@ -41,8 +41,21 @@ pub struct Allocation {
     pub log: Option<String>,
     /// Why it was placed there.
     pub why: String,
+    /// Cards of its host that it has to itself, or a part of.
+    pub gpus: Vec<GpuGrant>,
     /// Its host was given up: nothing is known of it until the host speaks of it again.
     pub lost: bool,
+}
+
+/// A card given to an allocation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GpuGrant {
+    /// The vendor's stable id of the card.
+    pub uuid: String,
+    /// Memory kept for it, bytes.
+    pub memory: u64,
+    /// Its share of the card in percent; absent when it has the whole.
+    pub share: Option<u32>,
 }
 
 impl Allocation {

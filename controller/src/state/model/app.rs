@@ -166,6 +166,8 @@ pub enum Failover {
 pub struct Gpus {
     /// How many; absent for all of a host.
     pub count: Option<u32>,
+    /// Only these cards, by uuid or index; any when empty.
+    pub ids: Vec<String>,
     /// Of this model, or any.
     pub model: Option<String>,
     /// With this much free memory each, bytes.

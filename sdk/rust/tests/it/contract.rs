@@ -109,6 +109,8 @@ async fn read_everything(client: &Client) {
     client.join_tokens(query.clone()).await.ok();
     client.api_tokens(query).await.ok();
     client.environments().await.ok();
+    client.systems().await.ok();
+    client.system("x").await.ok();
 }
 
 async fn change_everything(client: &Client) {

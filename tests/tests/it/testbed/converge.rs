@@ -189,6 +189,7 @@ impl<'a> Story<'a> {
             spec: spec.digest(),
             exclusive,
             run: true,
+            gpus: Vec::new(),
         };
         let allocations = wishes.iter().map(allocation).collect();
         depot.desire(Desired { generation: self.generation, allocations });

@@ -286,6 +286,31 @@ fn a_service_that_says_everything() {
     assert!(shown == golden, "the body is now:\n{}", serde_json::to_string_pretty(&shown).expect("JSON"));
 }
 
+/// Services take the cards of their allocation in turn.
+#[test]
+fn cards_are_dealt_out_by_name_of_service() {
+    let need = |count| GpuNeed { count: GpuCount::Count(count), ..GpuNeed::default() };
+    let mut spec = app(&["a a:1", "b b:1", "c c:1", "web web:1"]);
+    for (service, needs) in [("a", vec![need(1)]), ("c", vec![need(1), need(2)]), ("web", vec![need(1)])] {
+        spec.services.get_mut(&name(service)).expect("just made").reservations.gpus = needs;
+    }
+    let four = ["GPU-1", "GPU-2", "GPU-3", "GPU-4"];
+    let dealt = |cards: &[&str], service: &str| -> Vec<(Option<Vec<String>>, Option<i64>)> {
+        let mut wished = wish(1, 7, &spec);
+        wished.allocation.gpus = cards.iter().copied().map(text).collect();
+        let scene = scene(&wished, &spec, (1, 41));
+        let body = define(&scene, &name(service), 1).expect("fine").remove(0).body;
+        let requests = body.host_config.expect("it has one").device_requests.unwrap_or_default();
+        requests.into_iter().map(|request| (request.device_ids, request.count)).collect()
+    };
+    let cards = |ids: &[&str]| (Some(ids.iter().copied().map(text).collect()), None);
+    assert_eq!(dealt(&four, "a"), [cards(&["GPU-1"])]);
+    assert_eq!(dealt(&four, "b"), []);
+    assert_eq!(dealt(&four, "c"), [cards(&["GPU-2"]), cards(&["GPU-3", "GPU-4"])]);
+    assert_eq!(dealt(&four, "web"), [(None, Some(1))], "none is left: the engine chooses");
+    assert_eq!(dealt(&["0000:03:00.0"], "a"), [(None, Some(1))], "a card without a name");
+}
+
 #[test]
 fn every_field_of_a_service_counts() {
     // Fields that say nothing about the container itself, or that are tested on their own.

@@ -81,6 +81,7 @@ pub(super) fn wish(id: u128, release: u64, spec: &AppSpec) -> Wish {
         spec: spec.digest(),
         exclusive: false,
         run: true,
+        gpus: Vec::new(),
     };
     Wish { allocation, spec: Ok(Arc::new(spec.clone())), lacks: None }
 }
