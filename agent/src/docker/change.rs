@@ -9,8 +9,8 @@ use bollard::models::{
 };
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, CreateImageOptionsBuilder, KillContainerOptionsBuilder,
-    ListNetworksOptionsBuilder, RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder,
-    StartContainerOptions, StopContainerOptionsBuilder,
+    ListNetworksOptionsBuilder, ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder,
+    RemoveVolumeOptions, RenameContainerOptionsBuilder, StartContainerOptions, StopContainerOptionsBuilder,
 };
 use futures_util::{Stream, StreamExt};
 use omni_common::clock::Time;
@@ -163,6 +163,27 @@ impl Engine {
     pub async fn create_volume(&self, request: VolumeCreateRequest) -> Result<(), DockerError> {
         let docker = self.docker.clone().with_timeout(SLOW);
         self.slow("create volume", docker.create_volume(request)).await.map(drop)
+    }
+
+    /// The volumes that carry all these labels, by name.
+    pub async fn volumes(
+        &self,
+        labels: &[String],
+    ) -> Result<BTreeMap<String, BTreeMap<String, String>>, DockerError> {
+        let filters = HashMap::from([("label", labels.to_vec())]);
+        let options = ListVolumesOptionsBuilder::new().filters(&filters).build();
+        let list = self.quick("list volumes", self.docker.list_volumes(Some(options))).await?;
+        let volumes = list.volumes.unwrap_or_default().into_iter();
+        Ok(volumes.map(|volume| (volume.name, volume.labels.into_iter().collect())).collect())
+    }
+
+    /// Removes a volume with what is in it; fine when it is gone.
+    pub async fn remove_volume(&self, name: &str) -> Result<(), DockerError> {
+        check_reference(name)?;
+        let docker = self.docker.clone().with_timeout(SLOW);
+        absent_is_fine(
+            self.slow("remove volume", docker.remove_volume(name, None::<RemoveVolumeOptions>)).await,
+        )
     }
 
     /// An image; absent when the host does not have it.

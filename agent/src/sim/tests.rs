@@ -48,6 +48,7 @@ impl Bed {
                 spec: spec.digest(),
                 exclusive,
                 run: true,
+                purge: false,
                 gpus: Vec::new(),
             });
         }

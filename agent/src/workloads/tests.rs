@@ -49,6 +49,7 @@ fn desired(generation: u64, apps: &[&AppSpec]) -> Desired {
         spec: app.digest(),
         exclusive: false,
         run: true,
+        purge: false,
         gpus: Vec::new(),
     };
     Desired { generation, allocations: apps.iter().enumerate().map(allocation).collect() }

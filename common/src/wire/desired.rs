@@ -52,6 +52,8 @@ pub struct DesiredAllocation {
     pub exclusive: bool,
     /// To run, or to be stopped and kept.
     pub run: bool,
+    /// When it is not to run: nothing of it is kept, neither its containers nor the volumes that were made for its slot.
+    pub purge: bool,
     /// Cards of the host for its services, by the vendor's id, in the order in which they are dealt out. Empty: it asks
     /// for none.
     pub gpus: Vec<String>,

@@ -149,11 +149,7 @@ impl App {
         name: &str,
         volumes: bool,
     ) -> Result<View<()>, AppError> {
-        if volumes {
-            let message = "volumes are not removed with their app yet: remove the app, then each volume with `docker volume rm` on the host that `omni apps show` names";
-            return Err(AppError::invalid("volumes", message));
-        }
-        let goal = Goal::Remove;
+        let goal = if volumes { Goal::Purge } else { Goal::Remove };
         let build = |state: &State| {
             let app = find_app(state, environment, name)?.key.clone();
             Ok(Command::SetGoal { app, goal, expect: None })

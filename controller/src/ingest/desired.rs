@@ -5,7 +5,7 @@
 //! agent start something that was decided away.
 
 use super::accept::Gateway;
-use crate::state::{Allocation, State};
+use crate::state::{Allocation, Goal, State};
 use omni_common::ids::HostId;
 use omni_common::wire::{Desired, DesiredAllocation, GatewayFrame, MAX_ALLOCATIONS_PER_HOST};
 use std::collections::BTreeSet;
@@ -25,7 +25,8 @@ pub(super) fn desired(state: &State, host: HostId) -> Desired {
 }
 
 fn named(state: &State, held: &Allocation) -> Option<DesiredAllocation> {
-    let release = state.apps.get(&held.app)?.releases.get(&held.release)?;
+    let app = state.apps.get(&held.app)?;
+    let release = app.releases.get(&held.release)?;
     Some(DesiredAllocation {
         id: held.id,
         epoch: held.epoch,
@@ -37,6 +38,7 @@ fn named(state: &State, held: &Allocation) -> Option<DesiredAllocation> {
         spec: release.spec.clone(),
         exclusive: held.exclusive,
         run: held.run,
+        purge: !held.run && app.goal == Goal::Purge,
         gpus: held.gpus.iter().map(|grant| grant.uuid.clone()).collect(),
     })
 }

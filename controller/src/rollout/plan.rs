@@ -4,7 +4,7 @@ use super::foreign::Foreign;
 use super::gate::{End, Gate, gate};
 use super::problem::problem;
 use crate::state::command::PlanStep;
-use crate::state::{Allocation, AppKey, DeploymentState, Goal, GpuGrant, State};
+use crate::state::{Allocation, App, AppKey, DeploymentState, Goal, GpuGrant, State};
 use omni_common::clock::Time;
 use omni_common::ids::{AllocationId, DeploymentId, HostId};
 use omni_scheduler as sched;
@@ -42,6 +42,7 @@ pub fn decide(state: &State, foreign: &BTreeMap<HostId, Foreign>, now: Time, ids
         decision.again = earlier(decision.again, gate.again);
         decision.steps.extend(gate.end.as_ref().and_then(|end| conclude(state, key, end, ids)));
     }
+    decision.steps.extend(purges(state, ids));
     decision.steps.extend(forgotten(state));
     decision.plan = sched::plan(&problem(state, &gates, foreign));
     let placed = decision.plan.steps.iter().filter_map(|step| carry(state, step, ids));
@@ -89,11 +90,37 @@ fn conclude(state: &State, key: &AppKey, end: &End, ids: &mut dyn Ids) -> Option
     })
 }
 
-/// Apps that are to go and of which nothing runs any more.
+/// Data that goes with its app and of which nobody has been told yet.
+fn purges(state: &State, ids: &mut dyn Ids) -> Vec<PlanStep> {
+    let going = state.apps.values().filter(|app| app.goal == Goal::Purge);
+    let homes = going.flat_map(|app| data_left(state, app).map(move |home| (app, home)));
+    let unseen = homes.filter(|(app, ((group, slot), host))| {
+        let there =
+            |held: &Arc<Allocation>| held.group == *group && held.slot == *slot && held.host == **host;
+        !state.allocations_of(&app.key).any(there)
+    });
+    unseen
+        .map(|(app, ((group, slot), host))| PlanStep::Purge {
+            id: ids.allocation(),
+            app: app.key.clone(),
+            group: group.clone(),
+            slot: *slot,
+            host: *host,
+        })
+        .collect()
+}
+
+/// Where an app's data is, as far as those hosts belong to the mesh: with a host that was removed its data is out of reach.
+fn data_left<'a>(state: &'a State, app: &'a App) -> impl Iterator<Item = (&'a (String, u32), &'a HostId)> {
+    app.homes.iter().filter(|(_, host)| state.hosts.contains_key(*host))
+}
+
+/// Apps that are to go and of which nothing is left.
 fn forgotten(state: &State) -> impl Iterator<Item = PlanStep> {
     let going = state.apps.values().filter(|app| matches!(app.goal, Goal::Remove | Goal::Purge));
     going
         .filter(|app| state.allocations_of(&app.key).next().is_none())
+        .filter(|app| app.goal == Goal::Remove || data_left(state, app).next().is_none())
         .map(|app| PlanStep::Forget { app: app.key.clone() })
 }
 

@@ -386,6 +386,20 @@ pub enum PlanStep {
         /// One sentence: why there.
         why: String,
     },
+    /// Has the data of a slot removed on a host where no instance of it is any more. Only for an app that goes with its
+    /// volumes.
+    Purge {
+        /// Id for the allocation that does it.
+        id: AllocationId,
+        /// Which app.
+        app: AppKey,
+        /// Which group.
+        group: String,
+        /// Which instance.
+        slot: u32,
+        /// Where.
+        host: HostId,
+    },
     /// Stops an instance.
     Stop {
         /// Which.

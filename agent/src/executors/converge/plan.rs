@@ -44,6 +44,9 @@ pub struct View<'a> {
     pub containers: &'a [Container],
     /// The networks that carry omni's labels: name and labels.
     pub networks: &'a BTreeMap<String, BTreeMap<String, String>>,
+    /// The volumes that carry omni's labels: name and labels. Absent while they are not known, which only matters when
+    /// some are to go.
+    pub volumes: Option<&'a BTreeMap<String, BTreeMap<String, String>>>,
     /// The engine's API version.
     pub api: (u32, u32),
     /// The wall clock, which is also the engine's.
@@ -132,9 +135,10 @@ pub fn plan(view: &View<'_>) -> Plan {
         networks: BTreeSet::new(),
     };
     for wish in view.wishes {
-        let account = match wish.allocation.run {
-            true => planner.bring_up(wish),
-            false => planner.take_down(wish),
+        let account = match (wish.allocation.run, wish.allocation.purge) {
+            (true, _) => planner.bring_up(wish),
+            (false, false) => planner.take_down(wish),
+            (false, true) => planner.purge(wish),
         };
         planner.plan.accounts.insert(wish.allocation.id, account);
     }
@@ -680,6 +684,37 @@ impl<'a> Planner<'a> {
         self.plan.files = None;
         let state = if alive.is_empty() { AllocationState::Stopped } else { AllocationState::Stopping };
         Account { epoch: allocation.epoch, verdict: (state, None, None), spec: Some(allocation.spec.clone()) }
+    }
+
+    /// An instance of which nothing is to be kept: its containers go, those of older allocations of it too, then its
+    /// volumes.
+    fn purge(&mut self, wish: &'a Wish) -> Account {
+        let allocation = &wish.allocation;
+        let key = SlotKey::from(allocation);
+        let mut all: Vec<&Own<'_>> = self.own.iter().filter(|own| own.allocation == allocation.id).collect();
+        all.extend(self.left.extract_if(.., |own| own.slot == key));
+        self.retire(&all);
+        let mut situation = Situation::default();
+        let labels = key.labels();
+        let of_slot = |(_, found): &(&String, &BTreeMap<String, String>)| {
+            labels.iter().all(|(name, value)| found.get(name) == Some(value))
+        };
+        let volumes: Option<Vec<&String>> =
+            self.view.volumes.map(|all| all.iter().filter(of_slot).map(|(name, _)| name).collect());
+        let verdict = match volumes {
+            _ if !all.is_empty() => (AllocationState::Stopping, None, None),
+            None => (AllocationState::Stopping, Some("looks for its volumes".to_owned()), None),
+            Some(volumes) if volumes.is_empty() => (AllocationState::Stopped, None, None),
+            Some(volumes) => {
+                for name in volumes {
+                    self.push(Some(allocation.id), Action::RemoveVolume(name.clone()), &mut situation);
+                }
+                let reason = situation.trouble.map(|(reason, _)| reason);
+                let reason = reason.unwrap_or_else(|| "its volumes are being removed".to_owned());
+                (AllocationState::Stopping, Some(reason), None)
+            }
+        };
+        Account { epoch: allocation.epoch, verdict, spec: Some(allocation.spec.clone()) }
     }
 
     /// Keeps what older allocations of the instance have running, while the new one is got ready.

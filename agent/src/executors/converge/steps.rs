@@ -80,6 +80,8 @@ pub enum Action {
     },
     /// A network that nothing needs any more is removed.
     RemoveNetwork(String),
+    /// A volume is removed with what is in it: somebody has said so.
+    RemoveVolume(String),
 }
 
 /// A container that something is done to.
@@ -128,6 +130,7 @@ impl Step {
             Action::Remove(target) => format!("remove {}", target.id),
             Action::Rename { target, .. } => format!("rename {}", target.id),
             Action::RemoveNetwork(name) => return format!("remove network {name}"),
+            Action::RemoveVolume(name) => return format!("remove volume {name}"),
         };
         match (&self.action, self.allocation) {
             (Action::Pull { .. } | Action::Lay(_) | Action::Create { .. }, Some(id)) => {
@@ -149,6 +152,7 @@ impl Step {
             Action::Remove(_) => "remove",
             Action::Rename { .. } => "rename",
             Action::RemoveNetwork(_) => "remove network",
+            Action::RemoveVolume(_) => "remove volume",
         }
     }
 }

@@ -30,6 +30,7 @@ fn allocation(id: u128, spec: &AppSpec) -> DesiredAllocation {
         spec: spec.digest(),
         exclusive: false,
         run: true,
+        purge: false,
         gpus: Vec::new(),
     }
 }

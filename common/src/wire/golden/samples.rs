@@ -183,6 +183,7 @@ fn desired() -> Desired {
         spec: ContentDigest::of(b"services: {}"),
         exclusive: true,
         run: true,
+        purge: true,
         gpus: vec!["GPU-8f6d".to_owned()],
     };
     Desired { generation: 70_000, allocations: vec![allocation] }

@@ -242,6 +242,81 @@ fn an_app_is_scaled_stopped_started_and_removed() {
 }
 
 #[test]
+fn data_goes_with_its_app_only_when_that_is_said() {
+    let goal = |goal| Command::SetGoal { app: key(), goal, expect: None };
+    let fresh = || {
+        let mut world = World::new(2);
+        world.deploy([("main", group("web:1", 2)), ("db", database("db:1"))]);
+        world.settle();
+        assert_eq!(world.data.len(), 1);
+        world
+    };
+    for (case, before, last) in [
+        ("removed", vec![], Goal::Remove),
+        ("purged", vec![], Goal::Purge),
+        ("purged after it was stopped", vec![Goal::Stop], Goal::Purge),
+    ] {
+        let mut world = fresh();
+        for wanted in before {
+            world.apply(goal(wanted)).expect("taken");
+            world.settle();
+        }
+        world.apply(goal(last)).expect("taken");
+        world.settle();
+        assert!(world.state.apps.is_empty() && world.runs.is_empty(), "{case}");
+        assert_eq!(world.data.len(), usize::from(last == Goal::Remove), "{case}");
+    }
+    // Whoever asks for the data to go while the app is on its way out is not too late.
+    let mut world = fresh();
+    world.apply(goal(Goal::Remove)).expect("taken");
+    let stops = world.decide().steps;
+    world.apply(Command::AdoptPlan { based_on: world.state.plan_version, steps: stops }).expect("adopted");
+    let told: Vec<_> =
+        world.state.allocations.values().map(|held| (held.host, held.id, held.epoch)).collect();
+    world.apply(goal(Goal::Purge)).expect("taken");
+    for (host, id, epoch) in told {
+        let report = AllocationReport { id, epoch, state: AllocationState::Stopped, reason: None, log: None };
+        world.apply(Command::RecordAllocations { host, all: false, reports: vec![report] }).expect("taken");
+    }
+    world.settle();
+    assert!(world.state.apps.is_empty() && world.data.is_empty());
+}
+
+#[test]
+fn data_on_a_host_that_is_away_is_waited_for() {
+    let mut world = World::new(2);
+    world.deploy([("main", database("db:1"))]);
+    world.settle();
+    let home = world.app().homes[&("main".to_owned(), 0)];
+    let number = if home == host(1) { 1 } else { 2 };
+    world.apply(Command::SetGoal { app: key(), goal: Goal::Stop, expect: None }).expect("taken");
+    world.settle();
+    world.cut.insert(home);
+    world.apply(Command::SetGoal { app: key(), goal: Goal::Purge, expect: None }).expect("taken");
+    world.settle();
+    assert_eq!((world.state.apps.len(), world.data.len()), (1, 1));
+    // Its agent comes back and tells everything that it knows, which is nothing.
+    world.apply(Command::RecordAllocations { host: home, all: true, reports: vec![] }).expect("taken");
+    assert_eq!(world.state.apps.len(), 1, "it has not been told yet");
+    world.cut.clear();
+    world.settle();
+    assert!(world.state.apps.is_empty() && world.data.is_empty());
+    // With a host that is given up, its data is out of reach, and nobody waits for it.
+    world.deploy([("main", database("db:1"))]);
+    world.settle();
+    let home = world.app().homes[&("main".to_owned(), 0)];
+    let number = if home == host(number) { number } else { 3 - number };
+    world.cut.insert(home);
+    world.status(number, HostStatus::Down);
+    world.apply(Command::SetGoal { app: key(), goal: Goal::Purge, expect: None }).expect("taken");
+    world.settle();
+    assert_eq!(world.state.apps.len(), 1);
+    world.apply(Command::RemoveHost(home)).expect("taken");
+    world.settle();
+    assert!(world.state.apps.is_empty());
+}
+
+#[test]
 fn a_group_of_every_host_follows_the_hosts() {
     let mut world = World::new(2);
     let global = || Group { mode: Mode::Global, ..group("agent:1", 1) };

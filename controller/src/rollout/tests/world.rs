@@ -26,6 +26,8 @@ pub(super) struct World {
     pub(super) cut: BTreeSet<HostId>,
     /// What runs, by allocation, as the hosts themselves know it.
     pub(super) runs: BTreeMap<AllocationId, HostId>,
+    /// Data on hosts: of which group and slot.
+    pub(super) data: BTreeSet<(HostId, String, u32)>,
     /// Checked after each step.
     check: fn(&World),
 }
@@ -108,6 +110,7 @@ impl World {
             sick: BTreeSet::new(),
             cut: BTreeSet::new(),
             runs: BTreeMap::new(),
+            data: BTreeSet::new(),
             check: |_| {},
         };
         world.bootstrap();
@@ -295,7 +298,9 @@ impl World {
 
     fn answer(&mut self, held: &Allocation) -> Option<AllocationReport> {
         let release = &self.state.apps[&held.app].releases[&held.release];
-        let images = &release.groups[&held.group].images;
+        let group = &release.groups[&held.group];
+        let (images, has_data) = (&group.images, !group.volumes.is_empty());
+        let purged = self.state.apps[&held.app].goal == Goal::Purge;
         let is = |set: &BTreeSet<String>| images.iter().any(|image| set.contains(image));
         let goal = if is(&self.bad) {
             AllocationState::Failed
@@ -311,8 +316,12 @@ impl World {
             AllocationState::Starting if goal != AllocationState::Starting => goal,
             _ => return None,
         };
+        let place = (held.host, held.group.clone(), held.slot);
         if held.run {
             self.runs.insert(held.id, held.host);
+            self.data.extend(has_data.then_some(place));
+        } else if purged {
+            self.data.remove(&place);
         }
         let log = (to == AllocationState::Failed).then(|| "panic: no database".to_owned());
         Some(AllocationReport { id: held.id, epoch: held.epoch, state: to, reason: None, log })

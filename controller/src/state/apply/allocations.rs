@@ -3,7 +3,7 @@
 use super::apps::{end_open, event, forget, put, start_move};
 use super::records::{EventDraft, emit};
 use crate::state::command::{PlanStep, Proposal, Refusal, RefusalCode, Reply};
-use crate::state::model::{Allocation, App, AppKey, DeploymentState, Drain, GpuGrant, State};
+use crate::state::model::{Allocation, App, AppKey, DeploymentState, Drain, Goal, GpuGrant, State};
 use omni_common::clock::Time;
 use omni_common::domain::AllocationState;
 use omni_common::ids::{AllocationId, DeploymentId, HostId};
@@ -37,6 +37,7 @@ fn carry_out(state: &mut State, step: &PlanStep, proposal: &Proposal) {
         PlanStep::Place { id, app, group, slot, host, release, gpus, why } => {
             place(state, *id, app, (group, *slot), *host, *release, gpus, why, at);
         }
+        PlanStep::Purge { id, app, group, slot, host } => purge(state, *id, app, (group, *slot), *host, at),
         PlanStep::Stop { id, why } => stop(state, *id, why, at),
         PlanStep::Lose { id } => lose(state, *id, at),
         PlanStep::Conclude { app, deployment, state: how, reason, log } => {
@@ -107,12 +108,53 @@ fn place(
         app.homes.insert((group.to_owned(), slot), host);
         put(state, app);
     }
-    state.host_allocations.insert((host, id));
-    state.app_allocations.insert((key.clone(), id));
-    state.generations.insert(host, state.index);
     let message = format!("{key}: {group} {slot} of release {release} goes to {name}: {why}");
     emit(state, at, of(&allocation, "allocation.placed", message));
-    state.allocations.insert(id, Arc::new(allocation));
+    insert(state, allocation);
+}
+
+/// Sends somebody to the data of an app that goes with it: an allocation that never ran, and that is over when its host
+/// says that nothing is left.
+fn purge(
+    state: &mut State,
+    id: AllocationId,
+    key: &AppKey,
+    (group, slot): (&str, u32),
+    host: HostId,
+    at: Time,
+) {
+    let Some(app) = state.apps.get(key).filter(|app| app.goal == Goal::Purge).cloned() else { return };
+    if !state.hosts.contains_key(&host) || !app.releases.contains_key(&app.release) {
+        return;
+    }
+    let allocation = Allocation {
+        id,
+        app: key.clone(),
+        group: group.to_owned(),
+        slot,
+        host,
+        release: app.release,
+        round: app.round,
+        epoch: state.index,
+        exclusive: false,
+        run: false,
+        state: AllocationState::Pending,
+        since: at,
+        placed: at,
+        reason: None,
+        log: None,
+        why: "its data is here".to_owned(),
+        gpus: Vec::new(),
+        lost: false,
+    };
+    insert(state, allocation);
+}
+
+fn insert(state: &mut State, allocation: Allocation) {
+    state.host_allocations.insert((allocation.host, allocation.id));
+    state.app_allocations.insert((allocation.app.clone(), allocation.id));
+    state.generations.insert(allocation.host, state.index);
+    state.allocations.insert(allocation.id, Arc::new(allocation));
 }
 
 fn stop(state: &mut State, id: AllocationId, why: &str, at: Time) {
@@ -184,7 +226,8 @@ pub(super) fn record(
         let unknown: Vec<_> =
             state.allocations_on(host).filter(|held| !named.contains(&held.id)).cloned().collect();
         for allocation in unknown {
-            if allocation.run {
+            let purged = state.apps.get(&allocation.app).is_some_and(|app| app.goal == Goal::Purge);
+            if allocation.run || purged {
                 // It was placed and the agent has not heard of it yet, or its folder was lost.
                 change(state, &allocation, AllocationState::Pending, None, None, at);
             } else {
@@ -252,6 +295,14 @@ pub(super) fn remove(state: &mut State, allocation: &Allocation, at: Time) {
     state.host_allocations.remove(&(allocation.host, allocation.id));
     state.app_allocations.remove(&(allocation.app.clone(), allocation.id));
     state.generations.insert(allocation.host, state.index);
+    let home = (allocation.group.clone(), allocation.slot);
+    if let Some(app) = state.apps.get(&allocation.app).filter(|app| app.goal == Goal::Purge)
+        && app.homes.get(&home) == Some(&allocation.host)
+    {
+        let mut app = App::clone(app);
+        app.homes.remove(&home);
+        put(state, app);
+    }
     let message = format!("{}: {} {} has stopped", allocation.app, allocation.group, allocation.slot);
     emit(state, at, of(allocation, "allocation.stopped", message));
 }

@@ -1,6 +1,7 @@
 //! Apps: releases, moves between them, what is wanted of them.
 
 use super::records::{EventDraft, emit};
+use crate::state::Allocation;
 use crate::state::command::{NewRelease, Proposal, Refusal, RefusalCode, Reply, Steer};
 use crate::state::model::{
     App, AppKey, Content, Deployment, DeploymentState, Goal, MAX_APPS, MAX_CONTENT, MAX_DEPLOYMENTS,
@@ -254,9 +255,22 @@ pub(super) fn set_goal(
     }
     app.goal = goal;
     app.revision = state.index;
+    if goal == Goal::Purge {
+        told_anew(state, key);
+    }
     emit(state, proposal.at, event(kind, key, format!("{key} {what}")).with("by", &proposal.actor.name));
     put(state, app);
     Ok(Reply::Done)
+}
+
+/// What was told to stop is told again: an answer to the first word says nothing about the second.
+fn told_anew(state: &mut State, key: &AppKey) {
+    let stopping: Vec<_> = state.allocations_of(key).filter(|held| !held.run).cloned().collect();
+    for held in stopping {
+        let epoch = state.index;
+        state.generations.insert(held.host, epoch);
+        state.allocations.insert(held.id, Arc::new(Allocation { epoch, ..Allocation::clone(&held) }));
+    }
 }
 
 pub(super) fn scale(

@@ -189,6 +189,7 @@ impl<'a> Story<'a> {
             spec: spec.digest(),
             exclusive,
             run: true,
+            purge: false,
             gpus: Vec::new(),
         };
         let allocations = wishes.iter().map(allocation).collect();

@@ -66,6 +66,7 @@ pub(super) async fn perform(shared: &Shared, leased: &Leased, step: &Step) -> Re
             look(shared, &engine, &target.id).await
         }
         Action::RemoveNetwork(name) => Ok(engine.remove_network(name).await?),
+        Action::RemoveVolume(name) => Ok(engine.remove_volume(name).await?),
     }
 }
 

@@ -40,6 +40,7 @@ pub(in super::super) async fn follow(shared: Arc<Shared>, leased: Leased) {
         busy: BTreeSet::new(),
         done: BTreeMap::new(),
         networks: None,
+        volumes: None,
         logs: BTreeMap::new(),
         swept: None,
         away: Some(Instant::now()),
@@ -113,6 +114,8 @@ struct Runner {
     done: BTreeMap<String, Instant>,
     /// The networks with omni's labels; absent when they have to be asked for.
     networks: Option<BTreeMap<String, BTreeMap<String, String>>>,
+    /// The volumes with omni's labels; absent when they have to be asked for, which is only done when some are to go.
+    volumes: Option<BTreeMap<String, BTreeMap<String, String>>>,
     /// Last words, by allocation.
     logs: BTreeMap<AllocationId, (LogOf, String)>,
     swept: Option<BTreeSet<PathBuf>>,
@@ -125,7 +128,7 @@ impl Runner {
     async fn round(&mut self, leased: bool) -> Duration {
         let wishes = self.shared.depot.wishes();
         let picture = match self.engine() {
-            Ok((engine, api)) => match self.networks(&engine).await {
+            Ok((engine, api)) => match self.things(&engine, &wishes).await {
                 Ok(()) => self.shared.docker.containers().current().map(|containers| (containers, api)),
                 Err(reason) => return self.without_engine(&wishes, &reason),
             },
@@ -137,11 +140,13 @@ impl Runner {
         let memory = self.shared.memory().clone();
         let now = self.shared.clock.now();
         let networks = self.networks.clone().unwrap_or_default();
+        let volumes = self.volumes.clone();
         let view = View {
             host: &self.shared.host,
             wishes: &wishes,
             containers: &containers,
             networks: &networks,
+            volumes: volumes.as_ref(),
             api,
             now,
             leased,
@@ -165,19 +170,25 @@ impl Runner {
         }
     }
 
-    async fn networks(&mut self, engine: &Engine) -> Result<(), String> {
-        if self.networks.is_some() {
-            return Ok(());
+    /// Networks and volumes, where they are needed and not known.
+    async fn things(&mut self, engine: &Engine, wishes: &[Wish]) -> Result<(), String> {
+        let unasked = |error: crate::docker::DockerError| error.to_string();
+        if self.networks.is_none() {
+            let label = format!("{}={}", names::HOST, self.shared.host);
+            let found = engine.networks("label", &label).await.map_err(unasked)?;
+            self.networks = Some(found.into_iter().map(|network| (network.name, network.labels)).collect());
         }
-        let label = format!("{}={}", names::HOST, self.shared.host);
-        let found = engine.networks("label", &label).await.map_err(|error| error.to_string())?;
-        self.networks = Some(found.into_iter().map(|network| (network.name, network.labels)).collect());
+        if !wishes.iter().any(|wish| !wish.allocation.run && wish.allocation.purge) {
+            self.volumes = None;
+        } else if self.volumes.is_none() {
+            self.volumes = Some(engine.volumes(&[names::APP.to_owned()]).await.map_err(unasked)?);
+        }
         Ok(())
     }
 
     /// Says that nothing is known. What ran may run on: it is not called failed.
     fn without_engine(&mut self, wishes: &[Wish], reason: &str) -> Duration {
-        self.networks = None;
+        (self.networks, self.volumes) = (None, None);
         let since = *self.away.get_or_insert_with(Instant::now);
         let known = self.shared.reports.known();
         if since.elapsed() < FORGIVEN && !known.is_empty() {
@@ -262,6 +273,9 @@ impl Runner {
         self.busy.remove(&key);
         if matches!(step.action, Action::Lay(_) | Action::RemoveNetwork(_)) {
             self.networks = None;
+        }
+        if matches!(step.action, Action::RemoveVolume(_) | Action::Lay(_)) {
+            self.volumes = None;
         }
         let now = self.shared.clock.now();
         let mut memory = self.shared.memory();

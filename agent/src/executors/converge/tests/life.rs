@@ -2,8 +2,11 @@
 
 use super::world::{name, unknown};
 use super::*;
-use omni_common::domain::app::{Dependency, DependsCondition, NetworkMode};
+use omni_common::domain::app::{
+    Dependency, DependsCondition, Mount, MountSource, NetworkMode, VolumeMount, VolumeSpec,
+};
 use omni_common::domain::{AllocationState, ContainerState, Health};
+use std::collections::BTreeMap;
 
 #[test]
 fn a_first_start_goes_in_order_and_then_nothing_is_left_to_do() {
@@ -271,4 +274,38 @@ fn an_older_epoch_touches_nothing() {
     world.wishes = vec![wish(1, 4, &app(&["web web:0"]))];
     assert!(world.settle().is_empty());
     assert!(world.says(1).contains("newer epoch"), "{}", world.says(1));
+}
+
+#[test]
+fn data_goes_only_when_that_is_said() {
+    let mut spec = app(&["db db:1"]);
+    let volume = VolumeMount { volume: Some("data".to_owned()), ..VolumeMount::default() };
+    let mount = Mount { target: "/data".to_owned(), source: MountSource::Volume(volume), read_only: false };
+    spec.services.get_mut(&name("db")).expect("just made").mounts.push(mount);
+    spec.volumes.insert("data".to_owned(), VolumeSpec::default());
+    let mut world = World::new();
+    let other = BTreeMap::from([("omni.app".to_owned(), "wiki".to_owned())]);
+    world.volumes.insert("wiki_data".to_owned(), other);
+    world.wishes = vec![wish(1, 1, &spec)];
+    world.settle();
+    assert_eq!(world.volumes.keys().collect::<Vec<_>>(), ["shop_data", "wiki_data"]);
+    let mut kept = world.clone();
+    kept.wishes.clear();
+    kept.settle();
+    assert_eq!(kept.volumes.len(), 2);
+
+    (world.wishes[0].allocation.run, world.wishes[0].allocation.purge) = (false, true);
+    let removed =
+        ["stop shop-db-1", "remove shop-db-1", "remove network shop_default", "remove volume shop_data"];
+    let mut done = world.settle();
+    done.sort_by_key(|step| removed.iter().position(|known| known == step));
+    assert_eq!(done, removed);
+    assert_eq!(world.volumes.keys().collect::<Vec<_>>(), ["wiki_data"]);
+    let account = &world.plan().accounts[&world.wishes[0].allocation.id];
+    assert_eq!(account.verdict.0, AllocationState::Stopped);
+
+    // The same for data that an earlier instance left behind.
+    kept.wishes = vec![wish(2, 2, &spec)];
+    (kept.wishes[0].allocation.run, kept.wishes[0].allocation.purge) = (false, true);
+    assert_eq!(kept.settle(), ["remove volume shop_data"]);
 }

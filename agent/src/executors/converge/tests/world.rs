@@ -81,6 +81,7 @@ pub(super) fn wish(id: u128, release: u64, spec: &AppSpec) -> Wish {
         spec: spec.digest(),
         exclusive: false,
         run: true,
+        purge: false,
         gpus: Vec::new(),
     };
     Wish { allocation, spec: Ok(Arc::new(spec.clone())), lacks: None }
@@ -99,6 +100,7 @@ pub(super) struct World {
     pub(super) wishes: Vec<Wish>,
     pub(super) containers: Vec<Container>,
     pub(super) networks: BTreeMap<String, BTreeMap<String, String>>,
+    pub(super) volumes: BTreeMap<String, BTreeMap<String, String>>,
     pub(super) memory: Memory,
     pub(super) leased: bool,
     pub(super) now: Time,
@@ -115,6 +117,7 @@ impl World {
             wishes: Vec::new(),
             containers: Vec::new(),
             networks: BTreeMap::new(),
+            volumes: BTreeMap::new(),
             memory: Memory::default(),
             leased: true,
             now: Time::from_secs(1_800_000_000),
@@ -131,6 +134,7 @@ impl World {
             wishes: &self.wishes,
             containers: &self.containers,
             networks: &self.networks,
+            volumes: Some(&self.volumes),
             api: self.api,
             now: self.now,
             leased: self.leased,
@@ -195,6 +199,9 @@ impl World {
             Action::Lay(layout) => {
                 for (name, network) in &layout.networks {
                     self.networks.insert(name.clone(), network.labels.clone());
+                }
+                for (name, volume) in layout.volumes.iter().filter(|(_, volume)| !volume.spec.external) {
+                    self.volumes.entry(name.clone()).or_insert_with(|| volume.labels.clone());
                 }
                 self.memory.laid.extend(spec.map(|spec| (id, spec)));
                 "lay".to_owned()
@@ -268,6 +275,10 @@ impl World {
             Action::RemoveNetwork(name) => {
                 self.networks.remove(name).expect("it was there");
                 format!("remove network {name}")
+            }
+            Action::RemoveVolume(name) => {
+                self.volumes.remove(name).expect("it was there");
+                format!("remove volume {name}")
             }
         };
         self.trace.push(said);
