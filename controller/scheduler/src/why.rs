@@ -49,6 +49,8 @@ pub enum StopWhy {
     Outdated,
     /// Its host is emptied, and it must not run twice; it goes to the host named, if any.
     Drain(Option<HostRef>),
+    /// Its host was to be empty by now, and there is no other place for it.
+    Overdue,
     /// Its group runs on every host that matches, and this one no longer does.
     NoMatch(String),
 }
@@ -63,6 +65,7 @@ impl fmt::Display for StopWhy {
             Self::Outdated => f.write_str("outdated; its successor follows"),
             Self::Drain(Some(to)) => write!(f, "its host is emptied; it then goes to {to}"),
             Self::Drain(None) => f.write_str("its host is emptied"),
+            Self::Overdue => f.write_str("its host was to be empty by now"),
             Self::NoMatch(why) => write!(f, "its host no longer matches: {why}"),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::foreign::Foreign;
 use super::gate::{End, Gate, gate};
-use super::problem::problem;
+use super::problem::{next_forgotten, problem};
 use crate::state::command::PlanStep;
 use crate::state::{Allocation, App, AppKey, DeploymentState, Goal, GpuGrant, State};
 use omni_common::clock::Time;
@@ -42,9 +42,11 @@ pub fn decide(state: &State, foreign: &BTreeMap<HostId, Foreign>, now: Time, ids
         decision.again = earlier(decision.again, gate.again);
         decision.steps.extend(gate.end.as_ref().and_then(|end| conclude(state, key, end, ids)));
     }
+    let drained = state.drains.values().filter_map(|drain| drain.deadline).filter(|by| now < *by).min();
+    decision.again = earlier(earlier(decision.again, drained), next_forgotten(state, now));
     decision.steps.extend(purges(state, ids));
     decision.steps.extend(forgotten(state));
-    decision.plan = sched::plan(&problem(state, &gates, foreign));
+    decision.plan = sched::plan(&problem(state, &gates, foreign, now));
     let placed = decision.plan.steps.iter().filter_map(|step| carry(state, step, ids));
     decision.steps.extend(placed.flatten());
     decision.steps.truncate(MAX_STEPS);
@@ -53,7 +55,7 @@ pub fn decide(state: &State, foreign: &BTreeMap<HostId, Foreign>, now: Time, ids
 
 /// The mesh in the scheduler's terms, for questions about it.
 pub fn problem_of(state: &State, foreign: &BTreeMap<HostId, Foreign>, now: Time) -> sched::Problem {
-    problem(state, &gates(state, now), foreign)
+    problem(state, &gates(state, now), foreign, now)
 }
 
 fn gates(state: &State, now: Time) -> BTreeMap<AppKey, Gate> {

@@ -3,31 +3,40 @@
 use super::foreign::Foreign;
 use super::gate::Gate;
 use crate::state::{
-    Allocation, App, AppKey, Failover, Goal, GpuGrant, Group, HostPort, HostStatus, Mode, Order, State, Tier,
+    Allocation, App, AppKey, DeploymentState, Failover, Goal, GpuGrant, Group, HostPort, HostStatus, Mode,
+    Order, State, Tier,
 };
+use omni_common::clock::Time;
 use omni_common::domain::AllocationState;
 use omni_common::ids::HostId;
 use omni_scheduler as sched;
 use sched::{GroupKey, Slot};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// An instance that fails is tried elsewhere so often; then it waits for a person, or for its failures to be forgotten.
+const RESCHEDULES: u32 = 3;
+/// A failure counts for this long: what is broken for good costs a few starts an hour.
+const FORGOTTEN: Duration = Duration::from_secs(3_600);
 
 /// The whole mesh as one problem.
 pub(super) fn problem(
     state: &State,
     gates: &BTreeMap<AppKey, Gate>,
     foreign: &BTreeMap<HostId, Foreign>,
+    now: Time,
 ) -> sched::Problem {
     let running = state.apps.values().filter(|app| app.goal == Goal::Run);
     sched::Problem {
-        hosts: hosts(state, foreign),
-        groups: running.flat_map(|app| groups(app, gates.get(&app.key))).collect(),
+        hosts: hosts(state, foreign, now),
+        groups: running.flat_map(|app| groups(app, gates.get(&app.key), now)).collect(),
         allocations: state.allocations.values().map(|held| allocation(state, held)).collect(),
         policy: sched::Policy::default(),
     }
 }
 
-fn hosts(state: &State, foreign: &BTreeMap<HostId, Foreign>) -> Vec<sched::Host> {
+fn hosts(state: &State, foreign: &BTreeMap<HostId, Foreign>, now: Time) -> Vec<sched::Host> {
     let controllers: BTreeSet<&str> =
         state.controllers.values().map(|controller| controller.name.as_str()).collect();
     let unknown = Foreign::default();
@@ -50,6 +59,7 @@ fn hosts(state: &State, foreign: &BTreeMap<HostId, Foreign>) -> Vec<sched::Host>
             state_since: host.status_since,
             cordoned: host.cordoned,
             draining: state.drains.contains_key(&host.id),
+            overdue: state.drains.get(&host.id).and_then(|drain| drain.deadline).is_some_and(|by| by <= now),
             millicores: facts.map_or(0, |facts| u64::from(facts.cpus) * 1_000),
             memory: facts.map_or(0, |facts| facts.memory_total),
             gpus: facts.map(|facts| gpus(facts, others)).unwrap_or_default(),
@@ -104,7 +114,7 @@ fn cards(gpu: &omni_common::domain::GpuFacts, others: &Foreign) -> Vec<sched::Gp
     gpu.instances.iter().map(slice).collect()
 }
 
-fn groups<'a>(app: &'a App, gate: Option<&'a Gate>) -> impl Iterator<Item = sched::Group> + 'a {
+fn groups<'a>(app: &'a App, gate: Option<&'a Gate>, now: Time) -> impl Iterator<Item = sched::Group> + 'a {
     let release = app.wanted();
     release.into_iter().flat_map(|release| &release.groups).map(move |(name, group)| {
         let key = group_key(&app.key, name);
@@ -134,9 +144,31 @@ fn groups<'a>(app: &'a App, gate: Option<&'a Gate>) -> impl Iterator<Item = sche
             min_healthy: minimum(app, name, group),
             renew: renew.map(|(_, slot)| *slot).collect(),
             renew_stops_first: stops_first(app, group),
+            // What never was healthy is for a person to look at, not for other hosts to try.
+            max_reschedules: match (group.mode, app.deployment().map(|newest| newest.state)) {
+                (Mode::Replicated(_), Some(DeploymentState::Done)) => RESCHEDULES,
+                _ => 0,
+            },
+            failed_on: failed_on(app, name, now),
             ..sched::Group::new(key)
         }
     })
+}
+
+/// Where the group's slots failed of late.
+fn failed_on(app: &App, name: &str, now: Time) -> BTreeMap<Slot, Vec<HostId>> {
+    let of_group = app.failures.iter().filter(|((group, _), _)| group == name);
+    let recent = of_group.map(|((_, slot), failures)| {
+        let recent = failures.iter().filter(|(_, at)| now < at.plus(FORGOTTEN));
+        (Slot::Replica(*slot), recent.map(|(host, _)| *host).collect())
+    });
+    recent.collect()
+}
+
+/// When a failure that counts now is forgotten first.
+pub(super) fn next_forgotten(state: &State, now: Time) -> Option<Time> {
+    let all = state.apps.values().flat_map(|app| app.failures.values().flatten());
+    all.map(|(_, at)| at.plus(FORGOTTEN)).filter(|at| now < *at).min()
 }
 
 /// While hosts are emptied, one instance at a time may be missing; of a single one, none, where it can run twice.

@@ -120,6 +120,8 @@ pub struct Host {
     pub cordoned: bool,
     /// It is emptied.
     pub draining: bool,
+    /// It was to be empty by now: what cannot go elsewhere stops.
+    pub overdue: bool,
     /// What keeps groups away.
     pub taints: Vec<Taint>,
     /// CPU time it has, thousandths of a CPU.
@@ -154,6 +156,7 @@ impl Host {
             state_since: Time::EPOCH,
             cordoned: false,
             draining: false,
+            overdue: false,
             taints: Vec::new(),
             millicores: 0,
             memory: 0,

@@ -11,6 +11,11 @@ impl Planner<'_> {
     /// An instance that runs on a host that is being emptied.
     pub(super) fn depart(&mut self, team: &mut Team<'_>, held: &Held) {
         match self.may_depart(team, held) {
+            Err(why @ (Wait::Storm | Wait::Moves(_))) => self.wait_at(team, held, why),
+            Err(_) if held.host.is_some_and(|ix| self.index.host(ix).overdue) => {
+                self.stop(team, held, StopWhy::Overdue);
+                self.count_stopped(team, held);
+            }
             Err(why) => self.wait_at(team, held, why),
             Ok(choice) if team.group.exclusive => self.stop_first(team, held, choice),
             Ok(choice) if held.allocation.state == AllocationState::Healthy => {

@@ -71,9 +71,10 @@ impl Planner<'_> {
         } else {
             self.leaves_enough(team, held)
         };
+        let overdue = held.host.is_some_and(|ix| self.index.host(ix).overdue);
         match stays {
-            Err(why) => self.wait_at(team, held, why),
-            Ok(()) => {
+            Err(why) if !overdue || why == Wait::Storm => self.wait_at(team, held, why),
+            Ok(()) | Err(_) => {
                 self.stop(team, held, StopWhy::Drain(None));
                 self.count_stopped(team, held);
             }

@@ -225,3 +225,17 @@ fn a_successor_may_be_in_the_same_zone() {
         "move web#0@1 on a1 to a2@2: its host is emptied",
     );
 }
+
+#[test]
+fn what_cannot_go_elsewhere_stops_when_the_time_is_over() {
+    check(
+        "host a memory=8 overdue
+         host b memory=1
+         group web
+         group big memory=2
+         alloc web#0 on a healthy
+         alloc big#0 on a healthy",
+        "stop big#0@1 on a: its host was to be empty by now
+         move web#0@1 on a to b@2: its host is emptied",
+    );
+}

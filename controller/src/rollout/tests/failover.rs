@@ -2,7 +2,9 @@
 
 use super::world::{World, database, group, host, key};
 use crate::state::*;
+use omni_common::domain::AllocationState;
 use omni_common::ids::HostId;
+use omni_common::wire::AllocationReport;
 
 fn home(world: &World) -> u128 {
     let id = world.app().homes[&("main".to_owned(), 0)];
@@ -167,4 +169,43 @@ fn an_update_goes_on_when_a_host_dies_in_it() {
         world.app().deployments
     );
     assert_eq!(world.app().deployment().expect("one").state, DeploymentState::Done);
+}
+
+#[test]
+fn what_fails_on_one_host_is_tried_on_another() {
+    let mut world = World::new(3);
+    world.deploy([("main", group("web:1", 1))]);
+    world.settle();
+    let fail = |world: &mut World| {
+        let held = world.state.allocations_of(&key()).find(|held| held.counts()).cloned().expect("it runs");
+        let report = AllocationReport {
+            id: held.id,
+            epoch: held.epoch,
+            state: AllocationState::Failed,
+            reason: Some("the disk is full".to_owned()),
+            log: None,
+        };
+        let told = Command::RecordAllocations { host: held.host, all: false, reports: vec![report] };
+        world.apply(told).expect("recorded");
+        world.settle();
+        held.host
+    };
+    for _ in 0..3 {
+        let failed_on = fail(&mut world);
+        assert_eq!(world.healthy("main"), 1, "{:?}", world.table());
+        assert!(world.runs.values().all(|host| *host != failed_on), "elsewhere: {:?}", world.table());
+    }
+}
+
+#[test]
+fn a_host_is_empty_when_the_time_is_over() {
+    let mut world = World::new(1);
+    world.deploy([("main", group("web:1", 2))]);
+    world.settle();
+    let deadline = Some(world.now.plus(std::time::Duration::from_secs(600)));
+    world.apply(Command::DrainHost { host: host(1), drain: true, deadline }).expect("taken");
+    assert_eq!(world.decide().again, deadline, "there is no other host");
+    assert!(world.decide().steps.is_empty());
+    world.settle();
+    assert!(world.runs.is_empty() && Some(world.now) >= deadline, "{:?}", world.table());
 }

@@ -3,7 +3,9 @@
 use super::apps::{end_open, event, forget, put, start_move};
 use super::records::{EventDraft, emit};
 use crate::state::command::{PlanStep, Proposal, Refusal, RefusalCode, Reply};
-use crate::state::model::{Allocation, App, AppKey, DeploymentState, Drain, Goal, GpuGrant, State};
+use crate::state::model::{
+    Allocation, App, AppKey, DeploymentState, Drain, Goal, GpuGrant, MAX_FAILURES, State,
+};
 use omni_common::clock::Time;
 use omni_common::domain::AllocationState;
 use omni_common::ids::{AllocationId, DeploymentId, HostId};
@@ -265,6 +267,9 @@ fn change(
     let mut allocation = found.clone();
     if found.state != to {
         allocation.since = at;
+        if to == AllocationState::Failed && found.run {
+            remember_failure(state, found, at);
+        }
         let host = state.hosts.get(&found.host).map_or("a removed host", |host| host.name.as_str());
         let mut message = format!("{}: {} {} on {host} is {to}", found.app, found.group, found.slot);
         if let Some(reason) = &reason {
@@ -276,6 +281,21 @@ fn change(
     }
     (allocation.state, allocation.reason, allocation.log, allocation.lost) = (to, reason, log, false);
     state.allocations.insert(allocation.id, Arc::new(allocation));
+}
+
+/// A failure outside a deployment counts against its host. Within one, the deployment itself fails and goes back.
+fn remember_failure(state: &mut State, found: &Allocation, at: Time) {
+    let Some(app) = state.apps.get(&found.app) else { return };
+    if app.release != found.release || app.open_deployment().is_some() {
+        return;
+    }
+    let mut app = App::clone(app);
+    let failures = app.failures.entry((found.group.clone(), found.slot)).or_default();
+    failures.push((found.host, at));
+    if failures.len() > MAX_FAILURES {
+        failures.remove(0);
+    }
+    put(state, app);
 }
 
 /// What is worth an event.

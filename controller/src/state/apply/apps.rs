@@ -79,6 +79,7 @@ fn first(state: &State, key: &AppKey, at: Time) -> Result<App, Refusal> {
         round: 0,
         deployments: Vec::new(),
         homes: BTreeMap::new(),
+        failures: BTreeMap::new(),
         revision: 0,
     })
 }
@@ -213,6 +214,7 @@ pub(super) fn start_move(
     }
     app.release = to;
     app.goal = Goal::Run;
+    app.failures.clear();
 }
 
 /// Ends the open deployment, if there is one; returns it as it is then.

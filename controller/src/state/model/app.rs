@@ -56,9 +56,15 @@ pub struct App {
     pub deployments: Vec<Deployment>,
     /// Where the volumes of an instance are, by group and slot.
     pub homes: BTreeMap<(String, u32), HostId>,
+    /// Where instances failed while no deployment was under way, by group and slot, oldest first. A new deployment
+    /// begins anew.
+    pub failures: BTreeMap<(String, u32), Vec<(HostId, Time)>>,
     /// Log index of the last change that a person or program made, for `If-Match`.
     pub revision: u64,
 }
+
+/// Most failures of a slot that are remembered.
+pub const MAX_FAILURES: usize = 8;
 
 impl App {
     /// The wanted release.
