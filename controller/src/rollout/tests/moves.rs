@@ -172,10 +172,13 @@ fn one_that_never_becomes_healthy_rolls_back_at_the_deadline() {
     world.deploy([("main", group("web:1", 2))]);
     world.settle();
     world.sick.insert("web:2".to_owned());
+    let before: Vec<_> = world.runs.keys().copied().collect();
     let begun = world.now;
     world.deploy([("main", group("web:2", 2))]);
     world.settle();
-    assert_eq!(world.app().release, 1);
+    assert_eq!((world.app().release, state(&world)), (1, DeploymentState::Done));
+    assert!(world.table().iter().all(|row| row.contains(" r1 healthy")), "{:?}", world.table());
+    assert_eq!(world.runs.keys().copied().collect::<Vec<_>>(), before, "what served went on");
     assert!(world.now.since(begun).as_secs() >= 60);
     let reason = world.app().deployments.iter().rev().nth(1).and_then(|failed| failed.reason.clone());
     assert!(reason.is_some_and(|reason| reason.contains("did not become healthy in time")));
@@ -228,6 +231,22 @@ fn a_newer_deployment_takes_the_place_of_one_under_way() {
     assert!(world.table().iter().all(|row| row.contains(" r3 healthy")), "{:?}", world.table());
     let states: Vec<_> = world.app().deployments.iter().map(|one| one.state).collect();
     assert_eq!(states, [DeploymentState::Done, DeploymentState::Superseded, DeploymentState::Done]);
+}
+
+#[test]
+fn a_newer_deployment_does_not_wait_for_what_never_becomes_healthy() {
+    let mut world = World::new(3);
+    world.deploy([("main", group("web:1", 2))]);
+    world.settle();
+    world.sick.insert("web:2".to_owned());
+    world.deploy([("main", group("web:2", 2))]);
+    for _ in 0..3 {
+        world.step();
+    }
+    world.deploy([("main", group("web:3", 2))]);
+    world.settle();
+    assert!(world.table().iter().all(|row| row.contains(" r3 healthy")), "{:?}", world.table());
+    assert_eq!(state(&world), DeploymentState::Done);
 }
 
 #[test]
