@@ -75,7 +75,8 @@ fn a_shop_lives_its_life() {
         it_is_stopped_and_started(bed, mesh, &home)?;
         it_goes_and_leaves_its_data(bed, mesh, &home)?;
         all_of_it_was_told(mesh)?;
-        ensure!(others == self::others_now(bed)?, "somebody else's things were touched");
+        it_goes_with_its_data(bed, mesh, &shop)?;
+        ensure!(others == others_now(bed)?, "somebody else's things were touched");
         Ok(())
     });
 }
@@ -217,7 +218,6 @@ fn it_is_stopped_and_started(bed: &Testbed, mesh: &Mesh<'_>, home: &str) -> Resu
 }
 
 fn it_goes_and_leaves_its_data(bed: &Testbed, mesh: &Mesh<'_>, home: &str) -> Result<()> {
-    mesh.omni().run(["rm", "shop", "--volumes", "--yes"])?.refused(2, &["not removed with their app yet"])?;
     let answer = mesh.omni().run(["rm", "shop", "--yes", "--wait=2m"])?;
     says(&answer.stderr, &["stays on its hosts", &format!("tables of main.0 on {home}"), "is gone"])?;
     answer.done()?;
@@ -230,6 +230,18 @@ fn it_goes_and_leaves_its_data(bed: &Testbed, mesh: &Mesh<'_>, home: &str) -> Re
     }
     let volumes = bed.host(home).docker(["volume", "ls", "--quiet", "--filter", "label=omni.app"])?;
     ensure!(volumes == "shop_cache\nshop_tables", "its data stays: {volumes}");
+    Ok(())
+}
+
+/// Only when that is said, and only what is its own.
+fn it_goes_with_its_data(bed: &Testbed, mesh: &Mesh<'_>, shop: &Project) -> Result<()> {
+    mesh.deploy(shop, &[])?.done()?;
+    let home = home(mesh)?;
+    let answer = mesh.omni().run(["rm", "shop", "--volumes", "--yes", "--wait=2m"])?;
+    says(&answer.stderr, &["is lost with it", &format!("tables of main.0 on {home}"), "is gone"])?;
+    answer.done()?;
+    let volumes = bed.host(&home).docker(["volume", "ls", "--quiet"])?;
+    ensure!(volumes == "theirs", "{volumes}");
     Ok(())
 }
 

@@ -39,7 +39,9 @@ fn never_healthy_rolls_back(
     mesh: &Mesh<'_>,
     meanwhile: impl FnOnce(&Mesh<'_>) -> Result<()>,
 ) -> Result<()> {
-    let sick = project(bed, "sick", &site("sick", 1, ""))?;
+    // Not on the host that is emptied meanwhile.
+    let place = format!("      placement: {{constraints: [node.hostname != {}]}}\n", HOSTS[0]);
+    let sick = project(bed, "sick", &site("sick", 1, &place))?;
     mesh.deploy(&sick, &[])?.done()?;
     let begun = Instant::now();
     let mute = "COMMAND=sh -c 'echo waiting for nobody; exec idle'";
