@@ -5,12 +5,14 @@ use super::{App, AppError, Call, View, outline};
 use crate::ingest::content_context;
 use crate::rollout;
 use crate::state::command::NewRelease;
-use crate::state::{AppKey, Command, Proposal, Release, State, apply};
+use crate::state::{
+    App as AppState, AppKey, Command, Deployment, DeploymentState, Goal, Proposal, Release, State, apply,
+};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use omni_common::api::v1::{
-    AppView, Change, Deploy, DeployPlan, NeededFile, Project, ProjectReading, ReadProject, ReadingNote,
-    ReleaseView,
+    AppView, Change, Deploy, DeployPlan, NeededFile, Project, ProjectReading, ReadProject, ReadQuery,
+    ReadingNote, ReleaseView,
 };
 use omni_common::domain::app::{AppSpec, ContentDigest};
 use omni_common::ids::DeploymentId;
@@ -56,13 +58,17 @@ impl App {
             Some(release) => diff(&self.spec_value(state, release)?, &value(&read.reading.spec)),
             None => diff(&Value::Null, &value(&read.reading.spec)),
         };
-        let unchanged = current.is_some_and(|release| release.spec == read.spec);
+        let unchanged = before.is_some_and(|app| stands(app, &read.spec));
+        let command = match unchanged {
+            true => start(&read.key, None),
+            false => self.create(&read, body, DeploymentId::from_u128(0), None)?,
+        };
         let proposal = Proposal {
             request: call.request,
             fingerprint: None,
             at: self.clock.now(),
             actor: call.actor.clone(),
-            command: self.create(&read, body, DeploymentId::from_u128(0), None)?,
+            command,
         };
         let (after, outcome) = apply(state, state.index + 1, &proposal);
         outcome?;
@@ -95,7 +101,8 @@ impl App {
         })
     }
 
-    /// Makes a release of a project and moves the app to it.
+    /// Makes a release of a project and moves the app to it. An app that stands at just this already gets no release; it
+    /// runs again if it was stopped.
     pub async fn deploy(
         &self,
         call: &Call,
@@ -103,7 +110,14 @@ impl App {
         expect: Option<u64>,
     ) -> Result<View<AppView>, AppError> {
         let read = read_for(body)?;
-        let command = self.create(&read, body, DeploymentId::mint(), expect)?;
+        let state = self.read(ReadQuery::default()).await?;
+        let command = match state.apps.get(&read.key).filter(|app| stands(app, &read.spec)) {
+            Some(app) if app.goal == Goal::Run && expect.is_none_or(|expect| expect == app.revision) => {
+                return Ok(View { index: state.index, body: view(&state, app, &BTreeMap::new()) });
+            }
+            Some(_) => start(&read.key, expect),
+            None => self.create(&read, body, DeploymentId::mint(), expect)?,
+        };
         let written = self.write(call, |_| Ok(command.clone())).await?;
         let app = find_app(&written.state, &read.key.environment, &read.key.name)?;
         Ok(View { index: written.state.index, body: view(&written.state, app, &BTreeMap::new()) })
@@ -187,6 +201,24 @@ impl App {
             .map_err(AppError::Secret)?;
         serde_json::from_slice(&bytes).map_err(|_| missing())
     }
+}
+
+/// Whether a deploy of this specification would change nothing. One that failed before is tried again, and so is what
+/// a person has paused.
+fn stands(app: &AppState, spec: &ContentDigest) -> bool {
+    let troubled = |deployment: &Deployment| {
+        matches!(
+            deployment.state,
+            DeploymentState::Failed | DeploymentState::Aborted | DeploymentState::Paused
+        )
+    };
+    matches!(app.goal, Goal::Run | Goal::Stop)
+        && app.wanted().is_some_and(|release| release.spec == *spec)
+        && !app.deployment().is_some_and(troubled)
+}
+
+fn start(key: &AppKey, expect: Option<u64>) -> Command {
+    Command::SetGoal { app: key.clone(), goal: Goal::Run, expect }
 }
 
 /// A project that has been read.

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! So many slots at a time are between outdated and proven as the rules' parallelism says; the next ones come after the
-//! last was proven and the delay is over.
+//! last was proven and the delay is over. A slot that has been emptied, because its successor needs the very port that
+//! the old one held, is between the two as well, from the moment the old one is told to stop.
 
 use super::problem::slot_of;
 use crate::state::{Allocation, App, Deployment, DeploymentState, Group, OnFailure, Release, UpdateRules};
@@ -69,14 +70,17 @@ enum Stage {
     Failed,
 }
 
+/// How many empty slots of each group are being filled at this moment.
+pub type Filling = BTreeMap<String, usize>;
+
 /// What the open deployment of `app` does now; nothing when there is none, or it waits for a person.
-pub fn gate(app: &App, allocations: &[Arc<Allocation>], now: Time) -> Gate {
+pub fn gate(app: &App, allocations: &[Arc<Allocation>], filling: &Filling, now: Time) -> Gate {
     let Some(deployment) = app.open_deployment().filter(|open| open.state == DeploymentState::Running) else {
         return Gate::default();
     };
     let Some(release) = app.wanted() else { return Gate::default() };
     let mut tally =
-        Tally { app, deployment, now, gate: Gate::default(), failed: Vec::new(), all_proven: true };
+        Tally { app, deployment, filling, now, gate: Gate::default(), failed: Vec::new(), all_proven: true };
     for (name, group) in &release.groups {
         tally.group(name, group, allocations);
     }
@@ -86,6 +90,7 @@ pub fn gate(app: &App, allocations: &[Arc<Allocation>], now: Time) -> Gate {
 struct Tally<'a> {
     app: &'a App,
     deployment: &'a Deployment,
+    filling: &'a Filling,
     now: Time,
     gate: Gate,
     failed: Vec<(&'a Allocation, OnFailure)>,
@@ -110,13 +115,15 @@ impl<'a> Tally<'a> {
         }
         let count = |stage| slots.values().filter(|(_, own)| *own == stage).count();
         let wanted = self.app.replicas(name, group).map_or(slots.len(), |count| count as usize);
-        self.all_proven &= count(Stage::Proven) >= wanted && count(Stage::Outdated) == 0;
+        let empty = emptied(name, group, allocations, &slots, self.app.replicas(name, group))
+            + self.filling.get(name).copied().unwrap_or(0);
+        self.all_proven &= count(Stage::Proven) >= wanted && count(Stage::Outdated) == 0 && empty == 0;
         let failed = slots.values().filter(|(_, stage)| *stage == Stage::Failed);
         let tolerated = wanted * rules.max_failures as usize / 1_000;
         if count(Stage::Failed) > tolerated {
             self.failed.extend(failed.map(|(held, _)| (*held, rules.on_failure)));
         }
-        self.next(name, &slots, &rules, proven_last);
+        self.next(name, &slots, empty, &rules, proven_last);
     }
 
     /// Chooses the slots that are replaced now.
@@ -124,10 +131,11 @@ impl<'a> Tally<'a> {
         &mut self,
         name: &str,
         slots: &BTreeMap<Slot, (&Allocation, Stage)>,
+        empty: usize,
         rules: &UpdateRules,
         proven_last: Option<Time>,
     ) {
-        let under_way = slots.values().filter(|(_, stage)| *stage == Stage::Fresh).count();
+        let under_way = slots.values().filter(|(_, stage)| *stage == Stage::Fresh).count() + empty;
         let at_once = if rules.parallelism == 0 { slots.len() } else { rules.parallelism as usize };
         let room = at_once.saturating_sub(under_way);
         let outdated =
@@ -215,6 +223,24 @@ fn newest<'a>(
         }
     }
     slots
+}
+
+/// How many wanted slots have nothing that is to run, and something that has not stopped yet. What is on a host that was
+/// given up is not waited for.
+fn emptied(
+    name: &str,
+    group: &Group,
+    allocations: &[Arc<Allocation>],
+    filled: &BTreeMap<Slot, (&Allocation, Stage)>,
+    wanted: Option<u32>,
+) -> usize {
+    let stopping = allocations.iter().filter(|held| held.group == name && !held.run && !held.lost);
+    let slots: BTreeSet<Slot> = stopping.map(|held| slot_of(group, held)).collect();
+    let is_wanted = |slot: &Slot| match (slot, wanted) {
+        (Slot::Replica(number), Some(count)) => *number < count,
+        (_, count) => count.is_none(),
+    };
+    slots.iter().filter(|slot| is_wanted(slot) && !filled.contains_key(slot)).count()
 }
 
 fn failure(held: &Allocation, release: u64) -> Failure {

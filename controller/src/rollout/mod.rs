@@ -19,5 +19,5 @@ mod problem;
 mod tests;
 
 pub use foreign::{Foreign, ForeignGpu};
-pub use gate::{End, Failure, Gate, SlotKey, gate};
+pub use gate::{End, Failure, Filling, Gate, SlotKey, gate};
 pub use plan::{Decision, Ids, decide, problem_of};

@@ -1,7 +1,7 @@
 //! All decisions of one moment, as the steps of one command.
 
 use super::foreign::Foreign;
-use super::gate::{End, Gate, gate};
+use super::gate::{End, Filling, Gate, gate};
 use super::problem::{next_forgotten, problem};
 use crate::state::command::PlanStep;
 use crate::state::{Allocation, App, AppKey, DeploymentState, Goal, GpuGrant, State};
@@ -37,7 +37,7 @@ pub trait Ids {
 /// Decides everything that can be decided about `state` at `now`.
 pub fn decide(state: &State, foreign: &BTreeMap<HostId, Foreign>, now: Time, ids: &mut dyn Ids) -> Decision {
     let mut decision = Decision::default();
-    let gates = gates(state, now);
+    let gates = gates(state, foreign, now);
     for (key, gate) in &gates {
         decision.again = earlier(decision.again, gate.again);
         decision.steps.extend(gate.end.as_ref().and_then(|end| conclude(state, key, end, ids)));
@@ -55,14 +55,42 @@ pub fn decide(state: &State, foreign: &BTreeMap<HostId, Foreign>, now: Time, ids
 
 /// The mesh in the scheduler's terms, for questions about it.
 pub fn problem_of(state: &State, foreign: &BTreeMap<HostId, Foreign>, now: Time) -> sched::Problem {
-    problem(state, &gates(state, now), foreign, now)
+    problem(state, &gates(state, foreign, now), foreign, now)
 }
 
-fn gates(state: &State, now: Time) -> BTreeMap<AppKey, Gate> {
+/// What each open deployment does now. An empty slot that is about to be filled is one that it waits for, while one that
+/// nothing can fill holds up nobody; which is which, the scheduler knows.
+fn gates(state: &State, foreign: &BTreeMap<HostId, Foreign>, now: Time) -> BTreeMap<AppKey, Gate> {
+    let gates = gates_with(state, &BTreeMap::new(), now);
+    let goes_on = |gate: &Gate| !gate.renew.is_empty() || gate.end == Some(End::Done);
+    if !gates.values().any(goes_on) {
+        return gates;
+    }
+    match filling(state, foreign, now) {
+        filling if filling.keys().any(|key| gates.contains_key(key)) => gates_with(state, &filling, now),
+        _ => gates,
+    }
+}
+
+/// How many empty slots the scheduler fills, when nothing is renewed.
+fn filling(state: &State, foreign: &BTreeMap<HostId, Foreign>, now: Time) -> BTreeMap<AppKey, Filling> {
+    let mut filling: BTreeMap<AppKey, Filling> = BTreeMap::new();
+    for step in sched::plan(&problem(state, &BTreeMap::new(), foreign, now)).steps {
+        let Step::Place { placement, .. } = step else { continue };
+        let key = &placement.group;
+        if let Some(app) = state.find_app(&key.environment, &key.app) {
+            *filling.entry(app.key.clone()).or_default().entry(key.group.to_string()).or_default() += 1;
+        }
+    }
+    filling
+}
+
+fn gates_with(state: &State, filling: &BTreeMap<AppKey, Filling>, now: Time) -> BTreeMap<AppKey, Gate> {
+    let none = Filling::new();
     let open = state.apps.values().filter(|app| app.open_deployment().is_some());
     open.map(|app| {
         let allocations: Vec<Arc<Allocation>> = state.allocations_of(&app.key).cloned().collect();
-        (app.key.clone(), gate(app, &allocations, now))
+        (app.key.clone(), gate(app, &allocations, filling.get(&app.key).unwrap_or(&none), now))
     })
     .collect()
 }

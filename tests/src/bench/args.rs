@@ -4,7 +4,7 @@ use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// Measures omni against its peers: etcd and node_exporter, on this machine and in the same run.
+/// Measures omni against its peers: etcd, node_exporter and docker-compose, on this machine and in the same run.
 #[derive(Debug, Parser)]
 #[command(name = "omni-bench", version, about, disable_help_subcommand = true)]
 pub struct Cli {
@@ -25,6 +25,10 @@ pub enum What {
     Failover,
     /// What an agent with 30 containers costs its host, against node_exporter.
     Agent,
+    /// From `omni deploy` to a healthy app, against docker-compose.
+    Deploy,
+    /// From the loss of a host to its app's instance elsewhere.
+    AppFailover,
     /// What thousands of hosts cost the controllers.
     Scale,
     /// All of them, in this order.
@@ -53,10 +57,10 @@ pub struct Settings {
     /// Take omni's programs from this folder [default: where this one lies].
     #[arg(long, global = true, value_name = "DIR")]
     pub programs: Option<PathBuf>,
-    /// Rounds of each comparison of writes and reads.
+    /// Rounds of each comparison of writes and reads, and of deploys.
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     pub rounds: Option<u32>,
-    /// Leaders to kill on each side.
+    /// Leaders to kill on each side, or hosts.
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=500))]
     pub kills: Option<u32>,
     /// Simulated hosts, one run for each number.

@@ -5,6 +5,8 @@
 //!             ── failover ─▶ the same, leaders killed and handed over
 //!             ── agent ────▶ omni-agent, node_exporter, dockerd with 30 containers
 //!             ── scale ────▶ three controllers ◀── QUIC ── thousands of simulated agents (a process of its own)
+//!             ── deploy ───▶ `omni deploy` and docker-compose, one engine           alternating rounds
+//!             ── app-failover ─▶ three hosts, one of which loses power
 //! ```
 //!
 //! What is compared are ratios: absolute numbers belong to the machine, its disk and whatever else it did, and a
@@ -13,6 +15,7 @@
 
 pub mod args;
 
+mod apps;
 mod enroll;
 mod etcd;
 mod failover;
@@ -33,7 +36,7 @@ mod writes;
 use anyhow::{Context, Result, bail};
 use args::{Cli, Settings, What};
 use machine::Machine;
-use report::note;
+use report::{Report, note};
 use std::path::{Path, PathBuf};
 
 /// Measures what was asked for.
@@ -57,7 +60,9 @@ pub async fn run(cli: Cli) -> Result<()> {
 
 fn parts(what: What) -> Vec<What> {
     match what {
-        What::All => vec![What::Writes, What::Failover, What::Agent, What::Scale],
+        What::All => {
+            vec![What::Writes, What::Failover, What::Agent, What::Deploy, What::AppFailover, What::Scale]
+        }
         one => vec![one],
     }
 }
@@ -74,6 +79,14 @@ async fn measure(part: What, settings: &Settings, programs: &Path, data: &Path) 
     let report = match part {
         What::Writes => writes::run(settings, programs, &folder, &machine).await?,
         What::Failover => Box::pin(failover::run(settings, programs, &folder, &machine)).await?,
+        What::Deploy => match on_hosts(apps::Part::Deploy, settings, &machine).await? {
+            Some(report) => report,
+            None => return Ok(()),
+        },
+        What::AppFailover => match on_hosts(apps::Part::Failover, settings, &machine).await? {
+            Some(report) => report,
+            None => return Ok(()),
+        },
         What::Scale => Box::pin(scale::run(settings, programs, &folder, &machine)).await?,
         What::Agent => match footprint::refusal() {
             Some(reason) => {
@@ -85,4 +98,15 @@ async fn measure(part: What, settings: &Settings, programs: &Path, data: &Path) 
         What::All | What::Fleet { .. } => bail!("not a part"),
     };
     report.publish(settings.json.as_deref())
+}
+
+/// A part that needs hosts of the testbed; none, and a loud word, where there can be none.
+async fn on_hosts(part: apps::Part, settings: &Settings, machine: &Machine) -> Result<Option<Report>> {
+    match apps::refusal() {
+        Some(reason) => {
+            note(format!("SKIPPED {part:?}: {reason}"));
+            Ok(None)
+        }
+        None => Box::pin(apps::run(part, settings, machine)).await.map(Some),
+    }
 }

@@ -12,7 +12,7 @@ use std::path::Path;
 /// One finished measurement.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
-    /// `writes`, `failover`, `agent` or `scale`.
+    /// `writes`, `failover`, `agent`, `deploy`, `app-failover` or `scale`.
     pub(super) name: &'static str,
     /// Version of omni.
     pub(super) version: &'static str,

@@ -28,7 +28,8 @@ impl<'a> Omni<'a> {
     pub fn command<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Result<Command> {
         let mut command = self.place.program("omni")?;
         // The variables of whoever runs the tests must not decide what is tested.
-        for variable in ["OMNI_URL", "OMNI_TOKEN", "OMNI_CONTEXT", "OMNI_OUTPUT", "OMNI_TIMEOUT"] {
+        let ours = ["OMNI_URL", "OMNI_TOKEN", "OMNI_CONTEXT", "OMNI_OUTPUT", "OMNI_TIMEOUT", "OMNI_ENV"];
+        for variable in ours.into_iter().chain(["COMPOSE_FILE", "COMPOSE_PROJECT_NAME"]) {
             command.env_remove(variable);
         }
         command.env("OMNI_CONFIG", &self.config).args(args);

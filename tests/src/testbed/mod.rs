@@ -48,11 +48,13 @@ mod host;
 mod image;
 mod machine;
 mod network;
+mod package;
 mod process;
 mod procfs;
 mod run;
 mod wait;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
@@ -62,6 +64,7 @@ pub use docker::Engine;
 pub use host::Host;
 pub use image::{HEALTH_TEST, IMAGE};
 pub use network::Slowed;
+pub use package::Package;
 pub use process::{Process, program};
 pub use wait::eventually;
 
@@ -139,6 +142,25 @@ impl Testbed {
             self.hosts.push(Host::new(&self.run, &self.switch, name, number, engine)?);
         }
         self.start(&self.hosts[first..])
+    }
+
+    /// Gives all engines an image of what Debian packages.
+    ///
+    /// # Errors
+    /// When the package is not installed here.
+    pub fn install(&self, package: Package) -> Result<()> {
+        let engines = self.hosts.iter().filter(|host| host.engine() == Engine::Docker);
+        package.install(self.run.dir(), engines)
+    }
+
+    /// A folder that all hosts see at the same path, for what tests write and containers bind.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn folder(&self, name: &str) -> Result<PathBuf> {
+        let folder = self.run.dir().join(name);
+        std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+        Ok(folder)
     }
 
     /// The host of this name.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::procfs::{self, Who};
@@ -21,10 +21,10 @@ const ENTER_WITHIN: Duration = Duration::from_secs(20);
 /// When it is not there: `cargo build --workspace --bins` makes it, and `make test` runs that first.
 pub fn program(name: &str) -> Result<PathBuf> {
     let test = std::env::current_exe().context("finding this test's own file")?;
-    // target/debug/deps/it-<hash> stands beside target/debug/<name>.
-    let built = test.ancestors().nth(2).context("a test lies two folders deep in target")?.join(name);
-    ensure!(built.is_file(), "{} is missing; run `cargo build --workspace --bins`", built.display());
-    Ok(built)
+    // target/debug/deps/it-<hash> is below target/debug/<name>; target/release/omni-bench is beside target/release/<name>.
+    let places = test.ancestors().skip(1).take(2).map(|folder| folder.join(name));
+    let mut built = places.filter(|path| path.is_file());
+    built.next().with_context(|| format!("{name} is missing; run `cargo build --workspace --bins`"))
 }
 
 /// A program on a host. It belongs to its host: dropping this value does not stop it, a power cut does.

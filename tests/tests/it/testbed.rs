@@ -4,7 +4,9 @@
 mod containers;
 mod converge;
 mod cut_off;
+mod deploy;
 mod disks;
+mod failover;
 mod first_day;
 mod hostile;
 mod joins;

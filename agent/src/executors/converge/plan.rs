@@ -774,7 +774,8 @@ impl<'a> Planner<'a> {
 
     /// Removes networks of omni's that nothing desired needs and nothing is in.
     fn remove_networks(&mut self) {
-        if self.view.wishes.iter().any(|wish| wish.allocation.run && wish.spec.is_err()) {
+        // What waits for a file will need its network in a moment.
+        if self.view.wishes.iter().any(|wish| wish.allocation.run && wish.reason().is_some()) {
             return;
         }
         let used = self.view.containers.iter().flat_map(|container| &container.networks);

@@ -8,7 +8,7 @@ use super::mounts::OnHost;
 use bollard::models::EndpointSettings;
 use omni_common::domain::app::{Hook, NetworkSpec, PullPolicy, VolumeSpec};
 use omni_common::ids::AllocationId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -129,14 +129,27 @@ impl Step {
             Action::Stop { target, .. } => format!("stop {}", target.id),
             Action::Remove(target) => format!("remove {}", target.id),
             Action::Rename { target, .. } => format!("rename {}", target.id),
-            Action::RemoveNetwork(name) => return format!("remove network {name}"),
-            Action::RemoveVolume(name) => return format!("remove volume {name}"),
+            Action::RemoveNetwork(name) => return removal_of("network", name),
+            Action::RemoveVolume(name) => return removal_of("volume", name),
         };
         match (&self.action, self.allocation) {
             (Action::Pull { .. } | Action::Lay(_) | Action::Create { .. }, Some(id)) => {
                 format!("{id} {about}")
             }
             _ => about,
+        }
+    }
+
+    /// Whether it has to wait for one of the steps under way: a network or volume that is being removed would be found
+    /// there, and be gone a moment later.
+    pub fn waits_for(&self, under_way: &BTreeSet<String>) -> bool {
+        match &self.action {
+            Action::Lay(layout) => {
+                let networks = layout.networks.keys().map(|name| removal_of("network", name));
+                let volumes = layout.volumes.keys().map(|name| removal_of("volume", name));
+                networks.chain(volumes).any(|removal| under_way.contains(&removal))
+            }
+            _ => false,
         }
     }
 
@@ -155,4 +168,9 @@ impl Step {
             Action::RemoveVolume(_) => "remove volume",
         }
     }
+}
+
+/// The key of a removal.
+fn removal_of(what: &str, name: &str) -> String {
+    format!("remove {what} {name}")
 }

@@ -13,14 +13,14 @@ use omni_common::api::v1::{AppGoal, AppStatus, AppView, UpdateApp};
 pub(crate) async fn start(args: &RunArgs, session: &Session, out: &mut Printer) -> Result<ExitStatus> {
     let name = set(args, AppGoal::Run, session).await?;
     out.say(&format!("{name} is to run."));
-    finish(args, &name, AppStatus::Healthy, session, out).await
+    finish(&name, AppStatus::Healthy, args.wait.wait, session, out).await
 }
 
 /// Stops an app.
 pub(crate) async fn stop(args: &RunArgs, session: &Session, out: &mut Printer) -> Result<ExitStatus> {
     let name = set(args, AppGoal::Stop, session).await?;
     out.say(&format!("{name} is to stop. Its data stays; `omni start {name}` lets it run again."));
-    finish(args, &name, AppStatus::Stopped, session, out).await
+    finish(&name, AppStatus::Stopped, args.wait.wait, session, out).await
 }
 
 async fn set(args: &RunArgs, goal: AppGoal, session: &Session) -> Result<AppName> {
@@ -32,14 +32,15 @@ async fn set(args: &RunArgs, goal: AppGoal, session: &Session) -> Result<AppName
     }
 }
 
-async fn finish(
-    args: &RunArgs,
+/// Ends a command that began no deployment: when the app is as it should be, if that is to be waited for.
+pub(crate) async fn finish(
     name: &AppName,
     status: AppStatus,
+    wait: Option<std::time::Duration>,
     session: &Session,
     out: &mut Printer,
 ) -> Result<ExitStatus> {
-    let app = match args.wait.wait {
+    let app = match wait {
         Some(limit) => settle(name, limit, session, out, |app| app.status == status).await?,
         None if out.for_people() => return Ok(ExitStatus::Done),
         None => session.client.app(&name.environment, &name.name).await?,

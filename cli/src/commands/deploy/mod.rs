@@ -11,7 +11,7 @@ mod pack;
 mod plan;
 mod source;
 
-use super::apps::life::finish_move;
+use super::apps::life::{finish, finish_move};
 use super::apps::watch::DEFAULT_WAIT;
 use crate::app_name::AppName;
 use crate::args::DeployArgs;
@@ -23,7 +23,7 @@ use crate::settings::process_variable;
 use anyhow::{Context as _, Result};
 pub(crate) use find::FindError;
 use find::find;
-use omni_common::api::v1::{Deploy, Project, ProjectReading, ReadProject};
+use omni_common::api::v1::{AppStatus, Deploy, Project, ProjectReading, ReadProject};
 use omni_sdk::Error as SdkError;
 pub(crate) use pack::PackError;
 use pack::Packer;
@@ -82,11 +82,7 @@ async fn deploy(
         out.say(&format!(
             "Nothing would change: {name} is at this release. `omni restart {name}` starts it anew."
         ));
-        if !out.for_people() {
-            let app = session.client.app(&name.environment, &name.name).await?;
-            out.text(&app, |_| String::new())?;
-        }
-        return Ok(ExitStatus::Done);
+        return finish(&name, AppStatus::Healthy, wait(args, out), session, out).await;
     }
     if !args.yes && out.for_people() {
         out.talk_bytes(plan::draw(&plan, out.look().for_talk()).as_bytes());
@@ -95,6 +91,10 @@ async fn deploy(
     // Only if the app is still as it was when the plan was made.
     let app = session.client.deploy(body, Some(plan.revision)).await?;
     let wait = wait(args, out);
+    if plan.unchanged {
+        out.say(&format!("{name} is to run, at release {} as before.", app.release));
+        return finish(&name, AppStatus::Healthy, wait, session, out).await;
+    }
     let watch =
         if wait.is_some() { String::new() } else { format!("; `omni rollout watch {name}` follows it") };
     out.say(&format!("Release {} of {name} is being rolled out{watch}.", app.release));

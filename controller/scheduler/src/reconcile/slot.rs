@@ -49,6 +49,11 @@ impl Planner<'_> {
         let Some(keeper) = keeper.map(|place| older[place]) else {
             return self.settle_running(team, current);
         };
+        if team.group.renew.contains(&current.allocation.slot) {
+            // It was to take over and is outdated before it could. What it was to take over from may be what is wanted
+            // now; if that is outdated as well, it is renewed once it is the newest.
+            return self.stop(team, current, StopWhy::Outdated);
+        }
         if current.allocation.state == AllocationState::Failed {
             self.stop(team, current, StopWhy::Failed);
             return self.settle_running(team, keeper);

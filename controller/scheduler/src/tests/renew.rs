@@ -61,6 +61,22 @@ fn an_exclusive_one_stops_first() {
 }
 
 #[test]
+fn one_that_is_outdated_before_it_took_over_makes_way_for_the_one_before() {
+    for state in ["starting", "failed"] {
+        check(
+            &format!(
+                "host a
+                 host b
+                 group web renew=0
+                 alloc web#0 on a healthy
+                 alloc web#0@2 on b {state}"
+            ),
+            "stop web#0@2 on b: outdated; its successor follows",
+        );
+    }
+}
+
+#[test]
 fn one_that_is_not_healthy_is_not_waited_for() {
     check(
         "host a

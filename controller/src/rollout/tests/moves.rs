@@ -98,6 +98,54 @@ fn an_update_replaces_as_many_at_a_time_as_its_rules_say() {
     assert!(world.table().iter().all(|row| row.contains(" r3 healthy")), "{:?}", world.table());
 }
 
+/// The same port on each of three hosts: no instance can start before the one that it replaces has stopped.
+fn with_a_port(image: &str, replicas: u32) -> Group {
+    let port = HostPort { ip: None, port: 8080, protocol: "tcp".to_owned() };
+    Group { ports: vec![port], ..group(image, replicas) }
+}
+
+/// No more than one of three is away once all were there.
+fn never_below_two(world: &World) {
+    let releases = world.state.apps.get(&key()).map_or(0, |app| app.next_release);
+    if releases > 2 {
+        assert!(world.healthy("main") >= 2, "{:?}", world.table());
+    }
+}
+
+fn update_of_three(old: Group, new: Group) {
+    let mut world = World::new(3);
+    world.deploy([("main", old)]);
+    world.settle();
+    let mut world = world.checked(never_below_two);
+    world.deploy([("main", new)]);
+    world.settle();
+    assert_eq!(world.table().len(), 3);
+    assert!(world.table().iter().all(|row| row.contains(" r2 healthy")), "{:?}", world.table());
+    assert_eq!(state(&world), DeploymentState::Done);
+}
+
+#[test]
+fn instances_that_have_to_stop_first_are_replaced_one_by_one() {
+    update_of_three(with_a_port("web:1", 3), with_a_port("web:2", 3));
+    let first =
+        |image| Group { update: UpdateRules { order: Order::StopFirst, ..rules() }, ..group(image, 3) };
+    update_of_three(first("web:1"), first("web:2"));
+    let everywhere = |image| Group { mode: Mode::Global, ..group(image, 1) };
+    update_of_three(everywhere("web:1"), everywhere("web:2"));
+}
+
+#[test]
+fn an_instance_that_fits_nowhere_does_not_hold_up_the_others() {
+    let mut world = World::new(3);
+    world.deploy([("main", with_a_port("web:1", 4))]);
+    world.settle();
+    assert_eq!(world.healthy("main"), 3);
+    world.deploy([("main", with_a_port("web:2", 4))]);
+    world.settle();
+    assert!(world.table().iter().all(|row| row.contains(" r2 healthy")), "{:?}", world.table());
+    assert_eq!((world.healthy("main"), state(&world)), (3, DeploymentState::Running));
+}
+
 #[test]
 fn a_bad_release_rolls_itself_back_and_says_why() {
     let mut world = World::new(3);
@@ -124,10 +172,13 @@ fn one_that_never_becomes_healthy_rolls_back_at_the_deadline() {
     world.deploy([("main", group("web:1", 2))]);
     world.settle();
     world.sick.insert("web:2".to_owned());
+    let before: Vec<_> = world.runs.keys().copied().collect();
     let begun = world.now;
     world.deploy([("main", group("web:2", 2))]);
     world.settle();
-    assert_eq!(world.app().release, 1);
+    assert_eq!((world.app().release, state(&world)), (1, DeploymentState::Done));
+    assert!(world.table().iter().all(|row| row.contains(" r1 healthy")), "{:?}", world.table());
+    assert_eq!(world.runs.keys().copied().collect::<Vec<_>>(), before, "what served went on");
     assert!(world.now.since(begun).as_secs() >= 60);
     let reason = world.app().deployments.iter().rev().nth(1).and_then(|failed| failed.reason.clone());
     assert!(reason.is_some_and(|reason| reason.contains("did not become healthy in time")));
@@ -180,6 +231,22 @@ fn a_newer_deployment_takes_the_place_of_one_under_way() {
     assert!(world.table().iter().all(|row| row.contains(" r3 healthy")), "{:?}", world.table());
     let states: Vec<_> = world.app().deployments.iter().map(|one| one.state).collect();
     assert_eq!(states, [DeploymentState::Done, DeploymentState::Superseded, DeploymentState::Done]);
+}
+
+#[test]
+fn a_newer_deployment_does_not_wait_for_what_never_becomes_healthy() {
+    let mut world = World::new(3);
+    world.deploy([("main", group("web:1", 2))]);
+    world.settle();
+    world.sick.insert("web:2".to_owned());
+    world.deploy([("main", group("web:2", 2))]);
+    for _ in 0..3 {
+        world.step();
+    }
+    world.deploy([("main", group("web:3", 2))]);
+    world.settle();
+    assert!(world.table().iter().all(|row| row.contains(" r3 healthy")), "{:?}", world.table());
+    assert_eq!(state(&world), DeploymentState::Done);
 }
 
 #[test]

@@ -17,11 +17,10 @@ use omni_common::domain::app::{
 };
 use omni_common::ids::{AllocationId, HostId};
 use omni_common::wire::{AllocationReport, Desired, DesiredAllocation};
-use omni_tests::testbed::{Host, IMAGE};
+use omni_tests::testbed::{Host, IMAGE, Package};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -29,7 +28,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 const HOST: HostId = HostId::from_u128(77);
-const REDIS: &str = "omni-test/redis:1";
 const PATIENCE: Duration = Duration::from_secs(90);
 const PASSWORD: &[u8] = b"correct horse";
 const SITE: &[u8] = b"listen 8080\n";
@@ -38,7 +36,7 @@ const SITE: &[u8] = b"listen 8080\n";
 fn an_app_runs_on_a_real_engine() {
     testbed::test(1, |bed| {
         let host = bed.host("h1");
-        redis_image(host)?;
+        bed.install(Package::Redis)?;
         host.docker(["run", "-d", "--name", "bystander", IMAGE, "idle"])?;
         let before = host.docker(["inspect", "-f", "{{.Id}} {{.Name}} {{.State.Running}}", "bystander"])?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -59,31 +57,6 @@ fn an_app_runs_on_a_real_engine() {
         ensure!(before == after, "the bystander was touched: {before} {after}");
         Ok(())
     });
-}
-
-/// A Redis as Debian packages it, with the libraries that it needs and busybox.
-fn redis_image(host: &Host) -> Result<()> {
-    let root = host.dir().join("redis-image");
-    for dir in ["bin", "tmp", "data", "etc", "proc", "sys", "dev"] {
-        fs::create_dir_all(root.join(dir))?;
-    }
-    fs::copy("/bin/busybox", root.join("bin/busybox"))?;
-    std::os::unix::fs::symlink("busybox", root.join("bin/sh"))?;
-    for program in ["/usr/bin/redis-server", "/usr/bin/redis-cli"] {
-        let libraries = Command::new("ldd").arg(program).output().context("running ldd")?;
-        ensure!(libraries.status.success(), "{program} is not there: install Debian's redis-server");
-        let text = String::from_utf8(libraries.stdout)?;
-        let paths = text.split_whitespace().filter(|word| word.starts_with('/'));
-        for path in paths.chain([program]) {
-            let within = root.join(path.trim_start_matches('/'));
-            fs::create_dir_all(within.parent().context("it is in a folder")?)?;
-            fs::copy(fs::canonicalize(path)?, &within)?;
-        }
-    }
-    let tar = host.dir().join("redis.tar");
-    let packed = Command::new("tar").arg("-C").arg(&root).arg("-cf").arg(&tar).arg(".").status()?;
-    ensure!(packed.success(), "tar failed");
-    host.docker(["import", &tar.to_string_lossy(), REDIS]).map(drop)
 }
 
 /// A running agent, as far as it runs allocations.
@@ -475,7 +448,7 @@ fn shop(word: &str) -> AppSpec {
         mode: id.map(|_| 0o400),
     };
     let redis = Service {
-        image: Some(REDIS.to_owned()),
+        image: Some(Package::Redis.image().to_owned()),
         command: Some(
             ["/usr/bin/redis-server", "--dir", "/data", "--save", "1 1", "--protected-mode", "no"]
                 .map(str::to_owned)

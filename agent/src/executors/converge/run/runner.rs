@@ -236,7 +236,7 @@ impl Runner {
         let mut postponed = None;
         for step in &plan.steps {
             let key = step.key();
-            if self.busy.contains(&key) || self.busy.len() >= MAX_STEPS {
+            if self.busy.contains(&key) || self.busy.len() >= MAX_STEPS || step.waits_for(&self.busy) {
                 continue;
             }
             if let Some(at) = self.done.get(&key) {

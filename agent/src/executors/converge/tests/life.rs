@@ -1,7 +1,8 @@
 //! One release on one host: how it comes up, is kept up, and goes.
 
-use super::world::{name, unknown};
+use super::world::{incomplete, name, unknown};
 use super::*;
+use crate::executors::converge::steps::{Action, Step};
 use omni_common::domain::app::{
     Dependency, DependsCondition, Mount, MountSource, NetworkMode, VolumeMount, VolumeSpec,
 };
@@ -264,6 +265,29 @@ fn what_is_not_known_yet_stops_nothing() {
     assert_eq!(world.says(2), "preparing: its specification has not arrived yet");
     assert_eq!(world.says(1), "stopping: goes on until release 2 can take its place");
     assert_eq!(world.verdict(1).0, AllocationState::Stopping);
+}
+
+#[test]
+fn a_network_stays_for_what_waits_for_a_file() {
+    let mut world = World::new();
+    world.wishes = vec![wish(1, 1, &app(&["web web:1"]))];
+    world.settle();
+    world.containers.clear();
+    world.wishes = vec![incomplete(wish(2, 2, &app(&["web web:2"])))];
+    assert!(world.settle().is_empty(), "{:?}", world.networks);
+    world.wishes = vec![wish(2, 2, &app(&["web web:2"]))];
+    assert_eq!(world.settle(), ["pull web:2", "lay", "create shop-web-1", "start shop-web-1"]);
+}
+
+#[test]
+fn a_network_that_is_being_removed_is_not_taken_for_there() {
+    let mut world = World::new();
+    world.wishes = vec![wish(1, 1, &app(&["web web:1"]))];
+    let plan = world.plan();
+    let lay = plan.steps.iter().find(|step| step.word() == "lay").expect("a network is needed");
+    let removal = |name: &str| Step { allocation: None, action: Action::RemoveNetwork(name.into()) };
+    assert!(lay.waits_for(&[removal("shop_default").key()].into()));
+    assert!(!lay.waits_for(&[removal("other_default").key()].into()));
 }
 
 #[test]

@@ -93,6 +93,12 @@ pub(super) fn unknown(mut wish: Wish) -> Wish {
     wish
 }
 
+/// A wish of which a file has not arrived.
+pub(super) fn incomplete(mut wish: Wish) -> Wish {
+    wish.lacks = Some("a file of its release has not arrived yet".to_owned());
+    wish
+}
+
 /// The host.
 #[derive(Clone)]
 pub(super) struct World {

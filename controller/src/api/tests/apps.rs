@@ -1,0 +1,48 @@
+//! Deploys over the API.
+
+use super::*;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use omni_common::api::v1::{AppGoal, AppView, DeployPlan, Page, ReleaseView};
+use serde_json::json;
+
+fn project(image: &str) -> Value {
+    let text = format!("name: shop\nservices:\n  web:\n    image: {image}\n");
+    let file = json!({"content": STANDARD.encode(text)});
+    json!({"project": {"compose": ["compose.yaml"], "files": {"compose.yaml": file}}})
+}
+
+#[tokio::test]
+async fn what_stands_at_a_specification_gets_no_release_of_it_again() {
+    let site = Site::new();
+    let deploy = async |image| site.post("/api/v1/apps", project(image)).await.ok::<AppView>();
+    let plan = async |image| site.post("/api/v1/apps/plan", project(image)).await.ok::<DeployPlan>();
+    assert_eq!(deploy("web:1").await.release, 1);
+    let again = plan("web:1").await;
+    assert!(again.unchanged && again.changes.is_empty(), "{again:?}");
+    let app = deploy("web:1").await;
+    assert_eq!(app.release, 1, "nothing is replaced by the same");
+    let stopped = site
+        .call(Method::PATCH, "/api/v1/apps/default/shop", ApiRole::Admin, Some(json!({"goal": "stop"})))
+        .await
+        .ok::<AppView>();
+    let app = deploy("web:1").await;
+    assert_eq!((app.release, app.goal), (1, AppGoal::Run), "but what was stopped runs again");
+    assert!(app.revision > stopped.revision);
+    assert!(!plan("web:2").await.unchanged);
+    assert_eq!(deploy("web:2").await.release, 2);
+    assert_eq!(deploy("web:1").await.release, 3, "an older one again is a new one");
+    let releases = site.get("/api/v1/apps/default/shop/releases").await.ok::<Page<ReleaseView>>();
+    assert_eq!(releases.items.len(), 3);
+}
+
+#[tokio::test]
+async fn what_was_given_up_is_tried_again() {
+    let site = Site::new();
+    let app = site.post("/api/v1/apps", project("web:1")).await.ok::<AppView>();
+    let deployment = app.deployment.expect("it moves").id;
+    let path = format!("/api/v1/apps/default/shop/deployments/{deployment}");
+    let answer = site.post(&path, json!({"action": "abort"})).await;
+    assert!(answer.status.is_success(), "{}", answer.text());
+    assert_eq!(site.post("/api/v1/apps", project("web:1")).await.ok::<AppView>().release, 2);
+}
