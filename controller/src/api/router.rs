@@ -2,7 +2,7 @@
 
 use super::shell::{identify, limit, no_route, panicked, wrong_method};
 use super::throttle::Throttle;
-use super::{Api, guard, openapi, pages};
+use super::{Api, guard, openapi, pages, sisters};
 use crate::app::App;
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
@@ -52,6 +52,7 @@ pub fn router(app: Arc<App>, options: ApiOptions, stop: CancellationToken) -> Ro
         .layer(CompressionLayer::new())
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(Arc::clone(&api), limit))
+        .layer(from_fn_with_state(Arc::clone(&api), sisters::share))
         .layer(from_fn(identify))
         .with_state(api)
 }
