@@ -14,7 +14,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         list(&built, &mut files)?;
         files.sort();
     }
-    let mut code = String::from("/// Name and bytes of each file of the dashboard.\npub(super) const FILES: &[(&str, &[u8])] = &[\n");
+    let mut code = String::from(
+        "/// Name and bytes of each file of the dashboard.\npub(super) const FILES: &[(&str, &[u8])] = &[\n",
+    );
     for file in &files {
         let name = file.file_name().and_then(|name| name.to_str()).ok_or("a file's name is not UTF-8")?;
         writeln!(code, "    ({name:?}, include_bytes!({:?})),", fs::canonicalize(file)?)?;

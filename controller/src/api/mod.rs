@@ -1,8 +1,8 @@
 //! The HTTP API: REST and WebSockets under `/api/v1`, the dashboard, and what Prometheus asks for.
 //!
 //! ```text
-//! request ─▶ shell.rs   id, panic, load, deadline, and every error turned into a problem document
-//!         ─▶ sisters.rs pages of this cluster's other controllers may call too
+//! request ─▶ sisters.rs pages of this cluster's other controllers may call too
+//!         ─▶ shell.rs   id, panic, load, deadline, and every error turned into a problem document
 //!         ─▶ guard.rs   who calls (token), may they (access.rs: one table), are the parameters known
 //!         ─▶ a handler in the noun's file: extract, call app::<noun>, answer
 //! ```

@@ -52,7 +52,8 @@ pub fn router(app: Arc<App>, options: ApiOptions, stop: CancellationToken) -> Ro
         .layer(CompressionLayer::new())
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(Arc::clone(&api), limit))
-        .layer(from_fn_with_state(Arc::clone(&api), sisters::share))
         .layer(from_fn(identify))
+        // Outermost, so that a page also reads why a call was refused.
+        .layer(from_fn_with_state(Arc::clone(&api), sisters::share))
         .with_state(api)
 }

@@ -28,7 +28,10 @@ pub(crate) fn origins(state: &State) -> Vec<String> {
     };
     let addresses = state.controllers.values().map(|one| one.api.as_str());
     // Browsers leave out the usual port.
-    addresses.filter(plain).map(|api| format!("https://{}", api.strip_suffix(":443").unwrap_or(api))).collect()
+    addresses
+        .filter(plain)
+        .map(|api| format!("https://{}", api.strip_suffix(":443").unwrap_or(api)))
+        .collect()
 }
 
 /// Answers a browser that asks whether a page may call, and marks the answers to pages that may.

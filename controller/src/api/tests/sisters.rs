@@ -30,7 +30,9 @@ async fn a_page_of_this_cluster_may_call() {
 #[tokio::test]
 async fn a_page_from_elsewhere_may_not() {
     let site = Site::new();
-    for origin in ["https://10.0.0.2:7601", "http://10.0.0.1:7601", "null", "https://10.0.0.1:7601.example.org"] {
+    for origin in
+        ["https://10.0.0.2:7601", "http://10.0.0.1:7601", "null", "https://10.0.0.1:7601.example.org"]
+    {
         let reply = site.send(asked(Method::OPTIONS, "/api/v1/hosts/h1", origin)).await;
         reply.problem(405, "method");
         assert_eq!(reply.header(header::ACCESS_CONTROL_ALLOW_ORIGIN), "", "{origin}");

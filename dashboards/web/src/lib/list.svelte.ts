@@ -5,9 +5,14 @@ import { monotonic } from "./clock.svelte";
 import { events } from "./events.svelte";
 import { appended, inSight, itemsOf, nothing, renewed } from "./pages";
 import { places } from "./places.svelte";
+import { attempt, type Consistency } from "./query.svelte";
 import type { Page } from "./types";
 
-export type LoadPage<T> = (cursor: string | undefined, signal: AbortSignal) => Promise<Page<T>>;
+export interface Ask {
+  cursor: string | undefined;
+  consistency: Consistency;
+}
+export type LoadPage<T> = (ask: Ask, signal: AbortSignal) => Promise<Page<T>>;
 
 export class List<T> {
   #list = $state.raw(nothing<T>());
@@ -17,6 +22,8 @@ export class List<T> {
   problem = $state.raw<Problem | undefined>();
   /** `monotonic()` when what is in sight came. */
   at = $state(0);
+  /** It is what one controller has, without asking a leader. */
+  unconfirmed = $state(false);
   #load: LoadPage<T> | undefined;
   #abort = new AbortController();
   #sight: [number, number] = [0, 50];
@@ -35,7 +42,7 @@ export class List<T> {
     this.#load = load;
     this.#sight = [0, 50];
     void this.#run(async (signal) => {
-      const page = await load(undefined, signal);
+      const page = await this.#page(load, undefined, signal);
       if (!signal.aborted) this.#list = appended(nothing<T>(), page);
     });
   }
@@ -62,18 +69,24 @@ export class List<T> {
     await this.#run(async (signal) => {
       const due = new Set(inSight(this.#list, ...this.#sight));
       if (!this.#list.known) {
-        this.#list = appended(nothing<T>(), await load(undefined, signal));
+        this.#list = appended(nothing<T>(), await this.#page(load, undefined, signal));
         return;
       }
       for (let at = 0; at < this.#list.pieces.length; at += 1) {
         if (!due.has(at)) continue;
-        const page = await load(this.#list.pieces[at]?.cursor, signal);
+        const page = await this.#page(load, this.#list.pieces[at]?.cursor, signal);
         if (signal.aborted) return;
         const { list, more } = renewed(this.#list, at, page);
         this.#list = list;
         if (more) due.add(at + 1);
       }
     });
+  }
+
+  async #page(load: LoadPage<T>, cursor: string | undefined, signal: AbortSignal): Promise<Page<T>> {
+    const [page, unconfirmed] = await attempt((consistency) => load({ cursor, consistency }, signal), signal);
+    this.unconfirmed = unconfirmed;
+    return page;
   }
 
   async #grow(): Promise<void> {
@@ -83,7 +96,7 @@ export class List<T> {
     this.#growing = true;
     const { signal } = this.#abort;
     try {
-      const page = await load(cursor, signal);
+      const page = await this.#page(load, cursor, signal);
       if (!signal.aborted && this.#list.next === cursor) this.#list = appended(this.#list, page);
     } catch (error) {
       if (!signal.aborted) this.problem = Problem.of(error);

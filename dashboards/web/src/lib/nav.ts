@@ -32,23 +32,40 @@ export const entries: Entry[] = [
 
 type Loader = () => Promise<{ default: Component<{ path: string[]; query: URLSearchParams }> }>;
 
-const loaders: Record<string, (rest: number) => Loader> = {
-  "": () => () => import("../pages/Overview.svelte"),
-  hosts: (rest) => (rest === 0 ? () => import("../pages/Hosts.svelte") : () => import("../pages/Host.svelte")),
-  apps: (rest) => (rest === 0 ? () => import("../pages/Apps.svelte") : () => import("../pages/App.svelte")),
-  deploy: () => () => import("../pages/Deploy.svelte"),
-  containers: (rest) =>
-    rest === 0 ? () => import("../pages/Containers.svelte") : () => import("../pages/Container.svelte"),
-  events: () => () => import("../pages/Events.svelte"),
-  controllers: () => () => import("../pages/Controllers.svelte"),
-  access: () => () => import("../pages/Access.svelte"),
+const pages = {
+  overview: () => import("../pages/Overview.svelte"),
+  hosts: () => import("../pages/Hosts.svelte"),
+  host: () => import("../pages/Host.svelte"),
+  apps: () => import("../pages/Apps.svelte"),
+  app: () => import("../pages/App.svelte"),
+  deploy: () => import("../pages/Deploy.svelte"),
+  containers: () => import("../pages/Containers.svelte"),
+  container: () => import("../pages/Container.svelte"),
+  events: () => import("../pages/Events.svelte"),
+  controllers: () => import("../pages/Controllers.svelte"),
+  access: () => import("../pages/Access.svelte"),
+} satisfies Record<string, Loader>;
+
+/** The code of every page. */
+export const loaders = (): Loader[] => Object.values(pages);
+
+/** Of each first word of a path: how many words name one thing, and the page of the list and of one of it. */
+const places: Record<string, [depth: number, list: Loader, one: Loader]> = {
+  "": [1, pages.overview, pages.overview],
+  hosts: [2, pages.hosts, pages.host],
+  apps: [3, pages.apps, pages.app],
+  containers: [3, pages.containers, pages.container],
+  deploy: [1, pages.deploy, pages.deploy],
+  events: [1, pages.events, pages.events],
+  controllers: [1, pages.controllers, pages.controllers],
+  access: [1, pages.access, pages.access],
 };
 
-/** The code of the page at a path, when there is such a page. */
+/** The page at a path, when there is one; parts of one thing share its page, and so its key. */
 export function pageAt(path: string[]): { key: string; load: Loader } | undefined {
   const [first = "", ...rest] = path;
-  // Parts of one thing share its page.
-  const depth = { hosts: 2, apps: 3, containers: 3, deploy: 1 }[first] ?? 1;
-  const load = loaders[first]?.(rest.length);
-  return load && { key: path.slice(0, depth).join("/"), load };
+  const place = Object.hasOwn(places, first) ? places[first] : undefined;
+  if (!place) return undefined;
+  const [depth, list, one] = place;
+  return { key: path.slice(0, depth).join("/"), load: rest.length === 0 ? list : one };
 }

@@ -73,7 +73,8 @@ export class Query<T> {
   }
 }
 
-async function attempt<T>(load: Load<T>, signal: AbortSignal): Promise<[T, boolean]> {
+/** Loads, and says whether nobody could confirm what came. */
+export async function attempt<T>(load: Load<T>, signal: AbortSignal): Promise<[T, boolean]> {
   try {
     return [await load("linearizable", signal), false];
   } catch (error) {

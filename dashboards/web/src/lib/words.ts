@@ -92,7 +92,12 @@ export function concerns(health: Health | undefined, hosts: Host[], apps: App[])
     // Hosts were named one by one.
     if (check.state === "ok" || (check.name === "hosts" && found.some(({ href }) => href.startsWith("#/hosts"))))
       continue;
-    const href = { controllers: "#/controllers", raft: "#/controllers", containers: "#/containers", hosts: "#/hosts" };
+    const href = {
+      controllers: "#/controllers",
+      raft: "#/controllers",
+      containers: "#/containers?state=running&health=unhealthy",
+      hosts: "#/hosts",
+    };
     found.push({
       look: lookOf(check.state),
       what: check.name,
