@@ -16,6 +16,7 @@ export const entries: Entry[] = [
   { id: "hosts", name: "Hosts", icon: "M2 3h12v4H2zM2 9h12v4H2zM4.5 5h.01M4.5 11h.01" },
   { id: "apps", name: "Apps", icon: "M8 1.8 14 5v6l-6 3.2L2 11V5zM2 5l6 3 6-3M8 8v6" },
   { id: "containers", name: "Containers", icon: "M1.5 9h13v5h-13zM4 4.5h3.5V9H4zM7.5 4.5H11V9H7.500z" },
+  { id: "systems", name: "Systems", icon: "M2 2h5v5H2zM9 2h5v5H9zM2 9h5v5H2zM11.500 9v5M9 11.500h5" },
   { id: "events", name: "Events", icon: "M2 8h3l2-5 3 10 2-5h2" },
   {
     id: "controllers",
@@ -43,6 +44,8 @@ const pages = {
   container: () => import("../pages/Container.svelte"),
   events: () => import("../pages/Events.svelte"),
   controllers: () => import("../pages/Controllers.svelte"),
+  systems: () => import("../pages/Systems.svelte"),
+  system: () => import("../pages/System.svelte"),
   access: () => import("../pages/Access.svelte"),
 } satisfies Record<string, Loader>;
 
@@ -58,6 +61,7 @@ const places: Record<string, [depth: number, list: Loader, one: Loader]> = {
   deploy: [1, pages.deploy, pages.deploy],
   events: [1, pages.events, pages.events],
   controllers: [1, pages.controllers, pages.controllers],
+  systems: [2, pages.systems, pages.system],
   access: [1, pages.access, pages.access],
 };
 

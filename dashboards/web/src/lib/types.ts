@@ -31,6 +31,7 @@ export type ProblemBody = Schemas["Problem"];
 export type Project = Schemas["Project"];
 export type Reading = Schemas["ProjectReading"];
 export type Release = Schemas["ReleaseView"];
+export type System = Schemas["SystemView"];
 export type Status = Schemas["ClusterStatus"];
 export type WhoAmI = Schemas["WhoAmI"];
 

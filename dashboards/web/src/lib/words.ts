@@ -1,6 +1,6 @@
 // How things are, in one of six looks. Unknown has its own: it is neither good nor bad, and as loud as bad.
 
-import type { App, Container, Controller, Health, Host } from "./types";
+import type { App, Container, Controller, Health, Host, System } from "./types";
 
 export type Look = "good" | "busy" | "warn" | "bad" | "unknown" | "off";
 
@@ -34,6 +34,7 @@ const LOOKS: Record<string, Look> = {
   unreachable: "bad",
   stopped: "off",
   exited: "off",
+  absent: "off",
   created: "off",
   superseded: "off",
 };
@@ -69,7 +70,7 @@ export interface Concern {
 const RANK: Record<Look, number> = { bad: 0, unknown: 1, warn: 2, busy: 3, off: 4, good: 5 };
 
 /** What needs a person now, worst first. */
-export function concerns(health: Health | undefined, hosts: Host[], apps: App[]): Concern[] {
+export function concerns(health: Health | undefined, hosts: Host[], apps: App[], systems: System[] = []): Concern[] {
   const found: Concern[] = [];
   for (const host of hosts) {
     if (host.status === "up") continue;
@@ -87,6 +88,13 @@ export function concerns(health: Health | undefined, hosts: Host[], apps: App[])
       const why = waiting ?? `${app.healthy} of ${app.wanted} instances are healthy`;
       found.push({ look: lookOf(app.status), what: `${app.environment}/${app.name}`, why, href });
     }
+  }
+  for (const system of systems) {
+    // Absent is a choice; starting passes.
+    if (!["degraded", "down", "unknown"].includes(system.condition)) continue;
+    const parts = system.components.filter((part) => part.condition === system.condition || part.condition === "down");
+    const why = `${system.condition}: ${parts.map((part) => part.name).join(", ")}`;
+    found.push({ look: lookOf(system.condition), what: system.name, why, href: `#/systems/${system.number}` });
   }
   for (const check of health?.checks ?? []) {
     // Hosts were named one by one.
