@@ -216,6 +216,8 @@ describe("the dashboard", { skip, timeout: 420_000 }, () => {
   test("an app is scaled, stopped, started and removed, and says what is lost", async () => {
     await page.getByRole("button", { name: /One instance more of/ }).click();
     await sees(page, "2 of 2 healthy");
+    await shot("app");
+    assert.deepEqual(await axe(page), []);
     await go(page, "#/apps/default/shop/logs", "shop");
     await eventually(
       "lines of both instances",
@@ -236,9 +238,47 @@ describe("the dashboard", { skip, timeout: 420_000 }, () => {
     await sees(page, "There is no app default/shop");
   });
 
+  test("thirty thousand containers are scrolled through, and only those in sight exist", async () => {
+    const total = 30_000;
+    const one = (n) => ({
+      host: "00000000-0000-0000-0000-000000000001",
+      host_name: `host-${Math.floor(n / 30)}`,
+      observed_age_ms: 100,
+      container: { ...plain.container, id: String(n).padStart(64, "0"), name: `container-${n}` },
+      sample: null,
+      role: null,
+    });
+    const [plain] = (await mesh.get("/api/v1/containers?q=chatty")).items;
+    await page.route("**/api/v1/containers?*", (route) => {
+      const query = new URL(route.request().url()).searchParams;
+      const from = Number(query.get("cursor") ?? 0);
+      const to = Math.min(total, from + Number(query.get("limit")));
+      const items = Array.from({ length: to - from }, (_, n) => one(from + n));
+      const body = JSON.stringify({ items, next_cursor: to < total ? String(to) : null });
+      return route.fulfill({ contentType: "application/json", body });
+    });
+    await go(page, "#/containers", "Containers");
+    await sees(page, "container-0", { exact: true });
+    const box = page.getByRole("rowgroup", { name: "Containers" });
+    await box.focus();
+    const began = Date.now();
+    for (let n = 0; n < 12; n += 1) {
+      const height = await box.evaluate(
+        (element) => ((element.scrollTop = element.scrollHeight), element.scrollHeight),
+      );
+      await eventually("more are loaded", () => box.evaluate((element, was) => element.scrollHeight > was, height));
+    }
+    const there = await page.getByRole("row").count();
+    assert.ok(there < 90, `${there} rows exist`);
+    await page.keyboard.press("End");
+    await page.keyboard.press("k");
+    console.log(`12 pieces scrolled through in ${Date.now() - began} ms`);
+    await page.unroute("**/api/v1/containers?*");
+  });
+
   test("the palette leads anywhere by a few letters", async () => {
     await page.keyboard.press("Control+k");
-    await page.getByRole("combobox").fill("chatty");
+    await page.getByRole("combobox", { name: "Find or do" }).fill("chatty");
     await page
       .getByRole("option", { name: /chatty/ })
       .first()
@@ -289,6 +329,63 @@ describe("the dashboard", { skip, timeout: 420_000 }, () => {
     await page.getByRole("row", { name: /shop/ }).first().waitFor();
   });
 
+  test("an error of the API is said on each page, and the page heals", async () => {
+    const problem = { type: "about:blank", title: "Internal error", status: 500, code: "internal", detail: "it broke" };
+    const broken = (route) =>
+      route.fulfill({ status: 500, contentType: "application/problem+json", body: JSON.stringify(problem) });
+    const places = [
+      "#/",
+      "#/hosts",
+      "#/apps",
+      "#/containers",
+      "#/systems",
+      "#/systems/8",
+      "#/events",
+      "#/events/audit",
+      "#/hosts/h1",
+      "#/containers/h1/chatty/facts",
+      "#/apps/default/nothing",
+      "#/controllers",
+      "#/access",
+    ];
+    await page.goto("about:blank");
+    for (const hash of places) {
+      // Who asks is still told, or no page would be shown at all.
+      await page.route(/\/api\/v1\/(?!whoami|version)/, broken);
+      await page.goto(`${mesh.url("c1")}/#/nowhere`);
+      await page.goto(`${mesh.url("c1")}/${hash}`);
+      await sees(page, "it broke");
+      assert.equal(
+        await page.locator(".age", { hasText: /^live$/ }).count(),
+        0,
+        `${hash}: nothing that failed looks fresh`,
+      );
+      await page.unroute(/\/api\/v1\/(?!whoami|version)/);
+    }
+    await page.getByText("it broke").first().waitFor({ state: "detached" });
+  });
+
+  test("a browser whose clock is wrong by hours shows the same ages", async () => {
+    const other = await open();
+    try {
+      await other.context.addInitScript(() => {
+        const real = Date.now;
+        Date.now = () => real() + 5 * 3_600_000;
+      });
+      const theirs = await other.page();
+      await signIn(theirs, mesh.url("c2"), admin());
+      await theirs.locator("ol time").first().waitFor();
+      const times = () => theirs.locator("ol time").allInnerTexts();
+      await eventually("ages are those of the cluster", async () => (await times()).every((age) => !/\d h/.test(age)));
+      await go(theirs, "#/hosts/h1", "h1");
+      await sees(theirs, "live, each second");
+      await theirs.locator('[data-chart="CPU"] canvas').waitFor();
+      assert.deepEqual(other.faults, []);
+    } finally {
+      await other.close();
+    }
+  });
+
   for (const dark of [false, true]) {
     test(`every page is accessible, ${dark ? "dark and on a phone" : "light and wide"}`, async () => {
       await page.emulateMedia({ colorScheme: dark ? "dark" : "light" });
@@ -307,6 +404,8 @@ describe("the dashboard", { skip, timeout: 420_000 }, () => {
         ["#/containers/h1/shell/terminal", "shell"],
         ["#/containers/h1/chatty/facts", "chatty"],
         ["#/deploy", "Deploy"],
+        ["#/systems", "Systems"],
+        ["#/systems/8", "Monitoring Stack"],
         ["#/events", "Events"],
         ["#/events/audit", "Audit"],
         ["#/controllers", "Controllers"],

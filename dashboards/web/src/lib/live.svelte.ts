@@ -2,7 +2,6 @@
 
 import { socketUrl } from "./api";
 import { clock, monotonic } from "./clock.svelte";
-import { places } from "./places.svelte";
 import { Socket } from "./socket";
 import type { HostSample, LiveMetricsMessage } from "./types";
 
@@ -19,7 +18,6 @@ export class LiveSamples {
   follow(host: string): () => void {
     this.samples = [];
     this.latest = undefined;
-    void places.current;
     const socket = new Socket({
       url: () => socketUrl("/api/v1/metrics/live", { host, consistency: "stale" }),
       text: (text) => this.#take(JSON.parse(text) as LiveMetricsMessage),
