@@ -238,6 +238,26 @@ describe("the dashboard", { skip, timeout: 420_000 }, () => {
     await sees(page, "There is no app default/shop");
   });
 
+  test("an app with data is removed with it only when that is said", async () => {
+    const file = compose(["idle"], "    volumes: [data:/srv]\nvolumes: { data: {} }\n");
+    const files = { "compose.yaml": { content: Buffer.from(file).toString("base64"), mode: 0o644 } };
+    const project = { compose: ["compose.yaml"], files, left_out: [".env"], name: "vault" };
+    await mesh.call("POST", "/api/v1/apps", { project, environment: "default" });
+    await go(page, "#/apps/default/vault", "vault");
+    await sees(page, "1 of 1 healthy");
+    await sees(page, "Where its data is");
+    await page.getByRole("button", { name: "Remove" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByText("Lost for good:").waitFor();
+    assert.equal(await dialog.getByText("the data in data on h1").count(), 0, "data stays by default");
+    await dialog.getByRole("checkbox").check();
+    await dialog.getByText("the data in data on h1").waitFor();
+    await dialog.getByRole("textbox").fill("vault");
+    await dialog.getByRole("button", { name: "Remove" }).click();
+    await sees(page, "There is no app default/vault");
+    await eventually("its volume is gone", () => mesh.docker("volume", "ls", "-q").trim() === "");
+  });
+
   test("thirty thousand containers are scrolled through, and only those in sight exist", async () => {
     const total = 30_000;
     const one = (n) => ({

@@ -13,8 +13,8 @@ export interface Question {
   danger?: boolean;
   /** What has to be typed before the button works. */
   typed?: string;
-  /** A choice to make along with it. */
-  option?: string;
+  /** A choice to make along with it, and what else is lost by it. */
+  option?: { text: string; lost: string[] };
 }
 
 export interface Reply {
