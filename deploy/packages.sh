@@ -2,8 +2,8 @@
 # Installs what this machine lacks, and only that. Debian packages; nothing is started or enabled to run now.
 #
 #   deploy/packages.sh build   a C compiler and make, for the Rust crates that build C
-#   deploy/packages.sh up      build + what `make up` needs (Docker engine, curl, jq)
-#   deploy/packages.sh test    up + what the testbed, the script checks and tests/platform need (PyPI packages in .omni-test/)
+#   deploy/packages.sh up      build + what `make up` needs (Docker engine, curl, jq, Node for the dashboard)
+#   deploy/packages.sh test    up + what the testbed, the script checks, the browser tests and tests/platform need (PyPI packages in .omni-test/)
 #   deploy/packages.sh bench   build + the peers that omni is measured against, and protoc for the client of one
 #   deploy/packages.sh check MODE   only says what is missing; fails when something is
 #
@@ -37,6 +37,8 @@ jq jq required
 ss iproute2 required
 dockerd docker.io optional
 iptables iptables optional
+node nodejs optional
+npm npm optional
 LIST
 }
 needs_test() {
@@ -46,6 +48,7 @@ nsenter util-linux required
 /usr/share/doc/busybox-static busybox-static required
 shellcheck shellcheck required
 faketime faketime required
+chromium chromium required
 LIST
   needs_platform
 }

@@ -7,6 +7,8 @@
 cd "$REPO"
 
 "$REPO/deploy/packages.sh" test
+# Before anything is compiled: the controller embeds it.
+"$REPO/deploy/web.sh" size
 "$REPO/deploy/verify.sh"
 step "platform: catalogue, stacks, alerts, dashboards, set-up"
 # A file stays with one worker, because what it starts is shared by its tests.
@@ -14,6 +16,8 @@ step "platform: catalogue, stacks, alerts, dashboards, set-up"
 # The testbed runs the programs as they are shipped; cargo builds them for tests of their own package only.
 step "programs"
 cargo build --locked --workspace --bins
+step "dashboard in a browser"
+"$REPO/deploy/web.sh" e2e
 step "tests"
 cargo nextest run --locked --workspace
 step "documentation examples"

@@ -14,6 +14,7 @@ READY_SECONDS=90
 
 build() {
   if [ -n "${OMNI_BIN_DIR:-}" ]; then return; fi
+  "$REPO/deploy/web.sh" build || warn "going on without the dashboard: the controllers serve a page that says how to build it"
   step "building (the first time takes several minutes)"
   (cd "$REPO" && cargo build --release --locked -p omni-controller -p omni-agent -p omni-cli) || die "the build failed"
 }
@@ -132,8 +133,8 @@ greet() {
 
 omni runs on this machine: three controllers and one agent.
 
-  API and status page   $(api_url c1)   (also $(api_addr c2), $(api_addr c3))
-  admin token           in ${INIT#"$REPO"/}, readable by you alone
+  dashboard and API     $(api_url c1)   (also $(api_addr c2), $(api_addr c3))
+  admin token           in ${INIT#"$REPO"/}, readable by you alone; the dashboard asks for it
 
 Worth typing next:
 

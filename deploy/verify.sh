@@ -42,10 +42,20 @@ scripts() {
   fi
 }
 
+web() {
+  if have npm; then
+    deploy/web.sh check
+  else
+    note "Node is not installed: the dashboard is not checked (deploy/packages.sh test installs it)"
+  fi
+}
+
 step "format"
 cargo fmt --all --check
 step "scripts"
 scripts
+step "dashboard"
+web
 step "documents"
 deploy/check-docs.sh
 step "dependencies"

@@ -1,7 +1,8 @@
-//! The HTTP API: REST and WebSockets under `/api/v1`, the status page, and what Prometheus asks for.
+//! The HTTP API: REST and WebSockets under `/api/v1`, the dashboard, and what Prometheus asks for.
 //!
 //! ```text
-//! request ─▶ shell.rs   id, panic, load, deadline, and every error turned into a problem document
+//! request ─▶ sisters.rs pages of this cluster's other controllers may call too
+//!         ─▶ shell.rs   id, panic, load, deadline, and every error turned into a problem document
 //!         ─▶ guard.rs   who calls (token), may they (access.rs: one table), are the parameters known
 //!         ─▶ a handler in the noun's file: extract, call app::<noun>, answer
 //! ```
@@ -32,6 +33,7 @@ mod probes;
 mod prometheus;
 mod router;
 mod shell;
+mod sisters;
 mod socket;
 mod systems;
 mod throttle;

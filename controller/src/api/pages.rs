@@ -1,10 +1,10 @@
-//! Pages for people: a read-only status page at `/` and the API's documentation.
+//! Pages for people: the dashboard at `/` and the API's documentation.
 //!
 //! They are part of the program, load nothing from elsewhere and run no inline script; what they show they
 //! fetch through the API with the token the visitor gives, so that serving them reveals nothing.
 
 use super::error::ApiError;
-use super::{Api, openapi};
+use super::{Api, Shared, openapi, sisters};
 use axum::Router;
 use axum::extract::Path;
 use axum::http::{HeaderName, HeaderValue, header};
@@ -14,40 +14,88 @@ use bytes::Bytes;
 use std::sync::Arc;
 use utoipa::openapi::OpenApi;
 
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
-                      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+mod web {
+    include!(concat!(env!("OUT_DIR"), "/web.rs"));
+}
 
 const HTML: &str = "text/html; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";
 
+/// A file of the dashboard has a digest in its name: it never changes.
+const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+const ASK_AGAIN: HeaderValue = HeaderValue::from_static("no-cache");
+
 /// Routes that the document does not list.
 pub(crate) fn routes(document: &OpenApi) -> Router<Arc<Api>> {
     let json: Bytes = openapi::render(document).into();
     Router::new()
-        .route("/", get(async || page(HTML, include_str!("pages/status.html"))))
-        .route("/api/v1/docs", get(async || page(HTML, include_str!("pages/docs.html"))))
+        .route("/", get(dashboard))
+        .route("/api/v1/docs", get(async |api: Shared| page(&api, include_str!("pages/docs.html"))))
         .route("/assets/{file}", get(asset))
-        .route("/api/v1/openapi.json", get(async move || page("application/json", json.clone())))
+        .route("/api/v1/openapi.json", get(async move || file("application/json", json.clone(), ASK_AGAIN)))
 }
 
-async fn asset(Path(file): Path<String>) -> Result<Response, ApiError> {
-    match file.as_str() {
-        "status.js" => Ok(page(SCRIPT, include_str!("pages/status.js"))),
-        "docs.js" => Ok(page(SCRIPT, include_str!("pages/docs.js"))),
-        "session.js" => Ok(page(SCRIPT, include_str!("pages/session.js"))),
-        "style.css" => Ok(page(STYLE, include_str!("pages/style.css"))),
-        _ => Err(ApiError::NoRoute),
+async fn dashboard(api: Shared) -> Response {
+    match built("index.html") {
+        Some(html) => page(&api, html),
+        None => page(&api, include_str!("pages/unbuilt.html")),
     }
 }
 
-fn page(kind: &'static str, body: impl Into<Bytes>) -> Response {
+fn built(name: &str) -> Option<&'static [u8]> {
+    web::FILES.iter().find(|(known, _)| *known == name).map(|(_, bytes)| *bytes)
+}
+
+async fn asset(Path(name): Path<String>) -> Result<Response, ApiError> {
+    match name.as_str() {
+        "docs.js" => return Ok(file(SCRIPT, include_str!("pages/docs.js"), ASK_AGAIN)),
+        "session.js" => return Ok(file(SCRIPT, include_str!("pages/session.js"), ASK_AGAIN)),
+        "style.css" => return Ok(file(STYLE, include_str!("pages/style.css"), ASK_AGAIN)),
+        _ => {}
+    }
+    let bytes = built(&name).ok_or(ApiError::NoRoute)?;
+    Ok(file(kind(&name).ok_or(ApiError::NoRoute)?, bytes, FOR_EVER))
+}
+
+/// Type of a file of the dashboard; absent for the page itself, which lives at `/` only.
+fn kind(name: &str) -> Option<&'static str> {
+    let (_, ending) = name.rsplit_once('.')?;
+    match ending {
+        "js" => Some(SCRIPT),
+        "css" => Some(STYLE),
+        "svg" => Some("image/svg+xml"),
+        _ => None,
+    }
+}
+
+/// A page, with what it may do: load its own files, and call this controller and the others.
+fn page(api: &Api, html: impl Into<Bytes>) -> Response {
+    let mut response = file(HTML, html, ASK_AGAIN);
+    let policy = policy(&sisters::origins(&api.app.store.current()));
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    response
+}
+
+fn policy(origins: &[String]) -> HeaderValue {
+    let mut connect = String::from("'self'");
+    for origin in origins {
+        let host = origin.trim_start_matches("https://");
+        connect.push_str(&format!(" https://{host} wss://{host}"));
+    }
+    let text = format!(
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src {connect}; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    );
+    HeaderValue::from_str(&text).expect("origins hold only letters, digits, dots, dashes and colons")
+}
+
+fn file(kind: &'static str, body: impl Into<Bytes>, keep: HeaderValue) -> Response {
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
-        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
         (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+        (header::CACHE_CONTROL, keep),
         (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
     ];
     (headers, body.into()).into_response()

@@ -2,7 +2,7 @@
 
 use super::shell::{identify, limit, no_route, panicked, wrong_method};
 use super::throttle::Throttle;
-use super::{Api, guard, openapi, pages};
+use super::{Api, guard, openapi, pages, sisters};
 use crate::app::App;
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
@@ -53,5 +53,7 @@ pub fn router(app: Arc<App>, options: ApiOptions, stop: CancellationToken) -> Ro
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(Arc::clone(&api), limit))
         .layer(from_fn(identify))
+        // Outermost, so that a page also reads why a call was refused.
+        .layer(from_fn_with_state(Arc::clone(&api), sisters::share))
         .with_state(api)
 }

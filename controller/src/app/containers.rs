@@ -7,7 +7,7 @@ use super::selectors::{LabelSelector, allows, texts, words};
 use super::{App, AppError};
 use crate::state::{Host, State};
 use omni_common::api::v1::{ContainerView, ContainersQuery, Page};
-use omni_common::domain::{Container, ContainerState, LABEL_COMPONENT};
+use omni_common::domain::{Container, ContainerState, Health, LABEL_COMPONENT};
 use omni_common::ids::HostId;
 use std::ops::Bound;
 
@@ -18,6 +18,7 @@ pub(crate) struct ContainerFilter<'a> {
     labels: LabelSelector,
     components: Option<Vec<&'a str>>,
     states: Option<Vec<ContainerState>>,
+    healths: Option<Vec<Health>>,
     text: Option<&'a str>,
 }
 
@@ -29,6 +30,7 @@ impl<'a> ContainerFilter<'a> {
             labels: LabelSelector::parse(query.label.as_ref())?,
             components: texts(query.component.as_ref()),
             states: words("state", query.state.as_ref())?,
+            healths: words("health", query.health.as_ref())?,
             text: query.q.as_deref(),
         })
     }
@@ -49,6 +51,7 @@ impl<'a> ContainerFilter<'a> {
     fn allows(&self, container: &Container) -> bool {
         let component = container.labels.get(LABEL_COMPONENT).map(String::as_str);
         allows(self.states.as_deref(), &container.state)
+            && allows(self.healths.as_deref(), &container.health)
             && self.labels.matches(&container.labels)
             && self.components.as_ref().is_none_or(|wanted| component.is_some_and(|c| wanted.contains(&c)))
             && self.text.is_none_or(|text| speaks_of(container, text))

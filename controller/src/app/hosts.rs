@@ -31,12 +31,12 @@ impl App {
                 && query.q.as_ref().is_none_or(|text| host.name.contains(text.as_str()))
         };
         let hosts = state.hosts.range((from, Bound::Unbounded)).map(|(_, host)| &**host);
-        Ok(paging.take(hosts.filter(wanted).map(|host| (host.id, self.host_view(host)))))
+        Ok(paging.take(hosts.filter(wanted).map(|host| (host.id, self.host_view(state, host)))))
     }
 
     /// One host by name or id.
     pub fn get_host(&self, state: &State, name: &str) -> Result<HostView, AppError> {
-        find_host(state, name).map(|host| self.host_view(host))
+        find_host(state, name).map(|host| self.host_view(state, host))
     }
 
     /// Changes a host. With `expect`, only when that is still its revision.
@@ -55,7 +55,7 @@ impl App {
         };
         let written = self.write(call, build).await?;
         let host = find_host(&written.state, name)?;
-        Ok(View { index: written.state.index, body: self.host_view(host) })
+        Ok(View { index: written.state.index, body: self.host_view(&written.state, host) })
     }
 
     /// Begins or ends to empty a host.
@@ -72,7 +72,7 @@ impl App {
         };
         let written = self.write(call, build).await?;
         let host = find_host(&written.state, name)?;
-        Ok(View { index: written.state.index, body: self.host_view(host) })
+        Ok(View { index: written.state.index, body: self.host_view(&written.state, host) })
     }
 
     /// Removes a host: its certificate is revoked and its session cut.
@@ -82,7 +82,7 @@ impl App {
         Ok(View { index: written.state.index, body: () })
     }
 
-    pub(crate) fn host_view(&self, host: &Host) -> HostView {
+    pub(crate) fn host_view(&self, state: &State, host: &Host) -> HostView {
         let observed = self.observed.host(host.id).unwrap_or_default();
         HostView {
             id: host.id,
@@ -90,6 +90,7 @@ impl App {
             status: host.status.into(),
             status_since: host.status_since,
             cordoned: host.cordoned,
+            draining: state.drains.contains_key(&host.id),
             labels: host.labels.clone(),
             region: host.region.clone(),
             zone: host.zone.clone(),

@@ -33,6 +33,8 @@ pub struct Project {
 /// A file of a project.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+// A release has packed files of its own: one name in the document would hide the other.
+#[schema(as = ProjectFile)]
 pub struct PackedFile {
     /// Its bytes, in base64.
     pub content: String,

@@ -43,6 +43,10 @@ pub struct ContainersQuery {
     #[param(value_type = Option<String>)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<CommaList>,
+    /// Any of these results of their health check (`healthy`, `unhealthy`, `starting`, `none`), parted by commas.
+    #[param(value_type = Option<String>)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<CommaList>,
     /// Name or image contains this text, or the id begins with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub q: Option<String>,

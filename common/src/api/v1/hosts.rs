@@ -111,6 +111,9 @@ pub struct HostView {
     pub status_since: Time,
     /// Nothing new is placed on it.
     pub cordoned: bool,
+    /// It is being emptied, or has been: nothing is placed on it either.
+    #[serde(default)]
+    pub draining: bool,
     /// Labels.
     pub labels: BTreeMap<String, String>,
     /// Region.

@@ -7,7 +7,7 @@ use axum::http::{Method, StatusCode};
 use omni_common::api::v1::{
     ContainerView, HostMetrics, HostView, MetricsSource, Page, Processes, UpdateHost,
 };
-use omni_common::domain::{Container, ContainerState, LABEL_COMPONENT, Process};
+use omni_common::domain::{Container, ContainerState, Health, LABEL_COMPONENT, Process};
 use omni_common::wire::{AgentRequest, ReplyFrame};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -66,6 +66,18 @@ async fn a_host_is_changed_only_as_it_was_seen() {
 }
 
 #[tokio::test]
+async fn a_host_that_is_emptied_says_so() {
+    let site = Site::new();
+    site.bench.add_host(host(1, "web-1"));
+    for drain in [true, false] {
+        let view: HostView = site.post("/api/v1/hosts/web-1/drain", json!({"drain": drain})).await.ok();
+        assert_eq!((view.draining, view.cordoned), (drain, false));
+        let view: HostView = site.get("/api/v1/hosts/web-1").await.ok();
+        assert_eq!(view.draining, drain);
+    }
+}
+
+#[tokio::test]
 async fn failure_detection_of_one_host() {
     let site = Site::new();
     site.bench.add_host(host(1, "web-1"));
@@ -91,6 +103,7 @@ async fn a_removed_host_is_gone() {
 
 fn containers() -> Vec<Container> {
     let mut database = container("aaaa1111", "db");
+    database.health = Health::Unhealthy;
     database.labels.insert(LABEL_COMPONENT.to_owned(), "postgres".to_owned());
     let mut stopped = container("aaaa2222", "job");
     stopped.state = ContainerState::Exited;
@@ -112,6 +125,7 @@ async fn containers_of_all_hosts_are_one_list() {
     assert_eq!(list("host=web-2").await, ["web-2/web"]);
     assert_eq!(list("component=postgres").await, ["web-1/db"]);
     assert_eq!(list("state=exited,dead").await, ["web-1/job"]);
+    assert_eq!(list("health=unhealthy").await, ["web-1/db"]);
     assert_eq!(list("q=bbbb").await, ["web-1/web"]);
     assert_eq!(list("label=omni.quantum.component").await, ["web-1/db"]);
     assert_eq!(list("host=silent").await, [""; 0]);

@@ -8,6 +8,7 @@ mod problems;
 mod prometheus;
 mod reads;
 mod roles;
+mod sisters;
 mod sockets;
 mod tokens;
 

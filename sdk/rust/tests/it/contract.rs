@@ -97,6 +97,7 @@ async fn read_everything(client: &Client) {
         label: list("x"),
         component: list("x"),
         state: list("running"),
+        health: list("healthy"),
         q: text,
         limit: number,
         cursor: None,

@@ -1,0 +1,41 @@
+// The API's own words, from the generated description, under short names.
+
+import type { components } from "./schema";
+
+type Schemas = components["schemas"];
+
+export type AccessRole = Schemas["AccessRole"];
+export type Allocation = Schemas["AllocationView"];
+export type ApiToken = Schemas["ApiTokenView"];
+export type App = Schemas["AppView"];
+export type AuditEntry = Schemas["AuditEntry"];
+export type Change = Schemas["Change"];
+export type Container = Schemas["ContainerView"];
+export type Controller = Schemas["ControllerView"];
+export type Deployment = Schemas["DeploymentView"];
+export type DeployPlan = Schemas["DeployPlan"];
+export type Event = Schemas["Event"];
+export type EventsMessage = Schemas["EventsMessage"];
+export type ExecOutput = Schemas["ExecOutput"];
+export type Explanation = Schemas["Explanation"];
+export type Health = Schemas["ClusterHealth"];
+export type Host = Schemas["HostView"];
+export type HostSample = Schemas["HostSample"];
+export type JoinToken = Schemas["JoinTokenView"];
+export type LiveMetricsMessage = Schemas["LiveMetricsMessage"];
+export type LogEntry = Schemas["LogEntry"];
+export type LogSource = Schemas["LogSource"];
+export type LogsMessage = Schemas["LogsMessage"];
+export type NeededFile = Schemas["NeededFile"];
+export type ProblemBody = Schemas["Problem"];
+export type Project = Schemas["Project"];
+export type Reading = Schemas["ProjectReading"];
+export type Release = Schemas["ReleaseView"];
+export type System = Schemas["SystemView"];
+export type Status = Schemas["ClusterStatus"];
+export type WhoAmI = Schemas["WhoAmI"];
+
+export interface Page<T> {
+  items: T[];
+  next_cursor?: string | null;
+}

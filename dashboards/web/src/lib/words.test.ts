@@ -1,0 +1,55 @@
+import { expect, it } from "vitest";
+import type { App, Container, Health, Host } from "./types";
+import { concerns, containerWord, lookOf } from "./words";
+
+const container = (over: object, age = 0) =>
+  ({ observed_age_ms: age, container: { state: "running", health: "none", ...over } }) as Container;
+
+it("what is not known does not look good", () => {
+  expect(lookOf("a word of a newer version")).toBe("unknown");
+  expect(lookOf("pending")).toBe("unknown");
+  expect(containerWord(container({}, 60_000))).toBe("unknown");
+});
+
+it("a container is as well as its check says", () => {
+  expect(containerWord(container({}))).toBe("running");
+  expect(containerWord(container({ health: "unhealthy" }))).toBe("unhealthy");
+  expect(containerWord(container({ state: "exited", exit_code: 0 }))).toBe("exited");
+  expect(containerWord(container({ state: "exited", exit_code: 137 }))).toBe("failed");
+});
+
+it("what needs a person is listed worst first, each once", () => {
+  const health = {
+    state: "failed",
+    checks: [
+      { name: "hosts", state: "failed", message: "1 host is down" },
+      { name: "controllers", state: "degraded", message: "c3 is missing", hint: "start it" },
+      { name: "raft", state: "ok", message: "fine" },
+    ],
+    index: 1,
+  } as Health;
+  const hosts = [
+    { name: "a", status: "up" },
+    { name: "b", status: "suspect" },
+    { name: "c", status: "down" },
+  ] as Host[];
+  const found = concerns(health, hosts, []);
+  expect(found.map(({ what }) => what)).toEqual(["c", "b", "controllers"]);
+  expect(found[2]?.hint).toBe("start it");
+});
+
+it("an app says why it waits", () => {
+  const app = {
+    name: "x",
+    environment: "e",
+    status: "pending",
+    wanted: 1,
+    healthy: 0,
+    groups: [{ waiting: ["no host has 2 GPUs"] }],
+  };
+  expect(concerns(undefined, [], [app as unknown as App])[0]).toMatchObject({
+    what: "e/x",
+    why: "no host has 2 GPUs",
+    look: "unknown",
+  });
+});

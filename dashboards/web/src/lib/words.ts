@@ -1,0 +1,118 @@
+// How things are, in one of six looks. Unknown has its own: it is neither good nor bad, and as loud as bad.
+
+import type { App, Container, Controller, Health, Host, System } from "./types";
+
+export type Look = "good" | "busy" | "warn" | "bad" | "unknown" | "off";
+
+const LOOKS: Record<string, Look> = {
+  ok: "good",
+  up: "good",
+  healthy: "good",
+  running: "good",
+  done: "good",
+  leader: "good",
+  follower: "good",
+  learner: "busy",
+  deploying: "busy",
+  preparing: "busy",
+  starting: "busy",
+  stopping: "busy",
+  removing: "busy",
+  restarting: "warn",
+  suspect: "warn",
+  degraded: "warn",
+  paused: "warn",
+  rolled_back: "warn",
+  aborted: "warn",
+  pending: "unknown",
+  unknown: "unknown",
+  lost: "unknown",
+  down: "bad",
+  failed: "bad",
+  unhealthy: "bad",
+  dead: "bad",
+  unreachable: "bad",
+  stopped: "off",
+  exited: "off",
+  absent: "off",
+  created: "off",
+  superseded: "off",
+};
+
+export const lookOf = (word: string): Look => LOOKS[word] ?? "unknown";
+
+/** Older than this, what a host last said may no longer be so. */
+export const OLD_MS = 30_000;
+
+/** How a container is: what Docker says, unless its host has been silent for too long. */
+export function containerWord(view: Container): string {
+  if (view.observed_age_ms > OLD_MS) return "unknown";
+  const { state, health, exit_code } = view.container;
+  if (state === "running" && health === "unhealthy") return "unhealthy";
+  if (state === "running" && health === "starting") return "starting";
+  if (state === "exited" && exit_code !== 0) return "failed";
+  return state;
+}
+
+export const controllerWord = (one: Controller): string => (one.reachable ? one.role : "unreachable");
+
+export interface Concern {
+  look: Look;
+  /** What it is about. */
+  what: string;
+  /** What is the matter. */
+  why: string;
+  /** What to do about it. */
+  hint?: string;
+  href: string;
+}
+
+const RANK: Record<Look, number> = { bad: 0, unknown: 1, warn: 2, busy: 3, off: 4, good: 5 };
+
+/** What needs a person now, worst first. */
+export function concerns(health: Health | undefined, hosts: Host[], apps: App[], systems: System[] = []): Concern[] {
+  const found: Concern[] = [];
+  for (const host of hosts) {
+    if (host.status === "up") continue;
+    const why = { suspect: "misses heartbeats", down: "does not answer", pending: "has never reported" }[host.status];
+    found.push({ look: lookOf(host.status), what: host.name, why, href: `#/hosts/${encodeURIComponent(host.name)}` });
+  }
+  for (const app of apps) {
+    const href = `#/apps/${encodeURIComponent(app.environment)}/${encodeURIComponent(app.name)}`;
+    const move = app.deployment;
+    if (move?.state === "paused" || (move?.state === "failed" && move.to === app.release)) {
+      const why = move.reason ?? `release ${move.to} is ${move.state}`;
+      found.push({ look: lookOf(move.state), what: `${app.environment}/${app.name}`, why, href });
+    } else if (["down", "degraded", "pending"].includes(app.status)) {
+      const waiting = app.groups.flatMap((group) => group.waiting)[0];
+      const why = waiting ?? `${app.healthy} of ${app.wanted} instances are healthy`;
+      found.push({ look: lookOf(app.status), what: `${app.environment}/${app.name}`, why, href });
+    }
+  }
+  for (const system of systems) {
+    // Absent is a choice; starting passes.
+    if (!["degraded", "down", "unknown"].includes(system.condition)) continue;
+    const parts = system.components.filter((part) => part.condition === system.condition || part.condition === "down");
+    const why = `${system.condition}: ${parts.map((part) => part.name).join(", ")}`;
+    found.push({ look: lookOf(system.condition), what: system.name, why, href: `#/systems/${system.number}` });
+  }
+  for (const check of health?.checks ?? []) {
+    // Hosts were named one by one.
+    if (check.state === "ok" || (check.name === "hosts" && found.some(({ href }) => href.startsWith("#/hosts"))))
+      continue;
+    const href = {
+      controllers: "#/controllers",
+      raft: "#/controllers",
+      containers: "#/containers?state=running&health=unhealthy",
+      hosts: "#/hosts",
+    };
+    found.push({
+      look: lookOf(check.state),
+      what: check.name,
+      why: check.message,
+      hint: check.hint ?? undefined,
+      href: href[check.name as keyof typeof href] ?? "#/events",
+    });
+  }
+  return found.sort((a, b) => RANK[a.look] - RANK[b.look]);
+}
