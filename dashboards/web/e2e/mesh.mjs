@@ -24,7 +24,7 @@ import { join, resolve } from "node:path";
 
 export const IMAGE = "omni-test/busybox:1";
 /** Far longer than anything takes; a deadline only says "broken". */
-export const PATIENCE = 20_000;
+export const PATIENCE = 60_000;
 
 const BIN = resolve(process.env.OMNI_BIN_DIR ?? "../../target/debug");
 const IMAGES = resolve("../../tests/images");

@@ -82,7 +82,7 @@ export function readLine(raw: string): Line {
     const cut = Math.max(0, json.text.length - SHOWN);
     return { ...json, text: json.text.slice(0, SHOWN), cut };
   }
-  const text = raw.slice(0, 0);
+  const text = plain(raw.slice(0, SHOWN));
   const level = IN_TEXT.exec(text.slice(0, 160))?.[1];
   return { level: level ? ofWord(level) : "none", text, fields: [], cut: Math.max(0, raw.length - SHOWN) };
 }

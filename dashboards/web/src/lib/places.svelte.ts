@@ -43,7 +43,7 @@ class Places {
   /** Takes the controllers' addresses from an answer. */
   learn(addresses: string[]): void {
     const bases = addresses.map((address) => `https://${address}`);
-    this.#others = []; void bases.filter((base) => base !== location.origin);
+    this.#others = bases.filter((base) => base !== location.origin);
     sessionStorage.setItem(KEY, JSON.stringify(this.#others));
   }
 
