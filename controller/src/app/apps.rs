@@ -5,15 +5,18 @@ use super::hosts::find_host;
 use super::{App, AppError, Call, View};
 use crate::rollout;
 use crate::state::command::Steer;
-use crate::state::{Allocation, App as AppState, AppKey, Command, Deployment, DeploymentState, Goal, State};
+use crate::state::{
+    Allocation, App as AppState, AppKey, Command, Deployment, DeploymentState, Goal, Group, Mode, State,
+};
 use omni_common::api::v1::{
     self as api, AllocationView, AppGoal, AppStatus, AppView, AppsQuery, DeploymentView, GroupView, Page,
     Rollback, SteerAction, SteerDeployment, UpdateApp, VolumeView,
 };
 use omni_common::domain::AllocationState;
-use omni_common::ids::{AllocationId, DeploymentId};
+use omni_common::ids::{AllocationId, DeploymentId, HostId};
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::sync::Arc;
 
 impl App {
     /// A page of apps, by environment and name. What waits is left out; see [`App::get_app`].
@@ -223,19 +226,29 @@ pub(super) fn view(state: &State, app: &AppState, waiting: &BTreeMap<String, Vec
 
 /// Where the app's data is.
 fn volumes(state: &State, app: &AppState) -> Vec<VolumeView> {
-    let mut volumes = Vec::new();
-    for ((group, slot), host) in &app.homes {
-        let names = app.wanted().and_then(|release| release.groups.get(group)).map(|group| &group.volumes);
-        let host_name = state.hosts.get(host).map_or_else(|| host.to_string(), |host| host.name.clone());
-        volumes.extend(names.into_iter().flatten().map(|name| VolumeView {
+    let groups = app.wanted().into_iter().flat_map(|release| &release.groups);
+    let of_group = |(group_name, group): (&String, &Arc<Group>)| -> Vec<VolumeView> {
+        let places: Vec<(u32, HostId)> = match group.mode {
+            // Each host has its own, under the same slot.
+            Mode::Global => {
+                let own = state.allocations_of(&app.key).filter(|held| held.group == *group_name);
+                own.map(|held| (held.slot, held.host)).collect()
+            }
+            Mode::Replicated(_) => {
+                let own = app.homes.iter().filter(|((group, _), _)| group == group_name);
+                own.map(|((_, slot), host)| (*slot, *host)).collect()
+            }
+        };
+        let view = |(slot, host): &(u32, HostId), name: &String| VolumeView {
             name: name.clone(),
-            group: group.clone(),
+            group: group_name.clone(),
             slot: *slot,
             host: *host,
-            host_name: host_name.clone(),
-        }));
-    }
-    volumes
+            host_name: state.hosts.get(host).map_or_else(|| host.to_string(), |host| host.name.clone()),
+        };
+        places.iter().flat_map(|place| group.volumes.iter().map(move |name| view(place, name))).collect()
+    };
+    groups.flat_map(of_group).collect()
 }
 
 /// Wanted and healthy instances.

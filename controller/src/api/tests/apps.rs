@@ -1,9 +1,12 @@
 //! Deploys over the API.
 
 use super::*;
+use crate::state::command::PlanStep;
+use crate::state::{Actor, ActorKind, AppKey, Command, Proposal};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use omni_common::api::v1::{AppGoal, AppView, DeployPlan, Page, ReleaseView};
+use omni_common::ids::{AllocationId, RequestId};
 use serde_json::json;
 
 fn project(image: &str) -> Value {
@@ -45,4 +48,38 @@ async fn what_was_given_up_is_tried_again() {
     let answer = site.post(&path, json!({"action": "abort"})).await;
     assert!(answer.status.is_success(), "{}", answer.text());
     assert_eq!(site.post("/api/v1/apps", project("web:1")).await.ok::<AppView>().release, 2);
+}
+
+/// Each host has its own data of a group that runs on every host: all of it is named before it is lost.
+#[tokio::test]
+async fn data_of_every_host_is_shown() {
+    let site = Site::new();
+    let compose = "name: shop\nservices:\n  it:\n    image: it:1\n    volumes: [\"data:/data\"]\n    deploy: {mode: global}\nvolumes: {data: }\n";
+    let file = json!({"content": STANDARD.encode(compose)});
+    let body = json!({"project": {"compose": ["compose.yaml"], "files": {"compose.yaml": file}}});
+    let release = site.post("/api/v1/apps", body).await.ok::<AppView>().release;
+    let hosts =
+        [(1, "web-1"), (2, "web-2")].map(|(number, name)| site.bench.add_reporting(number, name, vec![]));
+    let steps = (1..).zip(hosts).map(|(number, host)| PlanStep::Place {
+        id: AllocationId::from_u128(number),
+        app: AppKey { environment: "default".to_owned(), name: "shop".to_owned() },
+        group: "it".to_owned(),
+        slot: 0,
+        host,
+        release,
+        gpus: Vec::new(),
+        why: "it is missing".to_owned(),
+    });
+    let based_on = site.bench.app.store.current().plan_version;
+    let proposal = Proposal {
+        request: RequestId::from_u128(9),
+        fingerprint: None,
+        at: site.bench.app.clock.now(),
+        actor: Actor { kind: ActorKind::System, name: "planner".to_owned(), role: None, from: None },
+        command: Command::AdoptPlan { based_on, steps: steps.collect() },
+    };
+    site.bench.app.proposer.propose(proposal).await.expect("it leads").outcome.expect("adopted");
+    let app = site.get("/api/v1/apps/default/shop").await.ok::<AppView>();
+    let shown: Vec<_> = app.volumes.iter().map(|one| (&*one.name, &*one.host_name)).collect();
+    assert_eq!(shown, [("data", "web-1"), ("data", "web-2")]);
 }

@@ -171,27 +171,48 @@ fn an_update_goes_on_when_a_host_dies_in_it() {
     assert_eq!(world.app().deployment().expect("one").state, DeploymentState::Done);
 }
 
+/// The instance that runs fails; returns where.
+fn fail(world: &mut World) -> HostId {
+    let held = world.state.allocations_of(&key()).find(|held| held.counts()).cloned().expect("it runs");
+    let report = AllocationReport {
+        id: held.id,
+        epoch: held.epoch,
+        state: AllocationState::Failed,
+        reason: Some("the disk is full".to_owned()),
+        log: None,
+    };
+    let told = Command::RecordAllocations { host: held.host, all: false, reports: vec![report] };
+    world.apply(told).expect("recorded");
+    held.host
+}
+
+#[test]
+fn what_fails_everywhere_waits_until_its_failures_are_forgotten() {
+    let mut world = World::new(4);
+    world.deploy([("main", group("web:1", 1))]);
+    world.settle();
+    let now = world.now;
+    for expected in [1, 1, 1, 0] {
+        fail(&mut world);
+        for _ in 0..20 {
+            world.step();
+            world.now = now;
+        }
+        assert_eq!(world.healthy("main"), expected, "{:?}", world.table());
+    }
+    world.settle();
+    assert_eq!(world.healthy("main"), 1, "{:?}", world.table());
+    assert!(world.now.since(now) >= std::time::Duration::from_secs(3_600));
+}
+
 #[test]
 fn what_fails_on_one_host_is_tried_on_another() {
     let mut world = World::new(3);
     world.deploy([("main", group("web:1", 1))]);
     world.settle();
-    let fail = |world: &mut World| {
-        let held = world.state.allocations_of(&key()).find(|held| held.counts()).cloned().expect("it runs");
-        let report = AllocationReport {
-            id: held.id,
-            epoch: held.epoch,
-            state: AllocationState::Failed,
-            reason: Some("the disk is full".to_owned()),
-            log: None,
-        };
-        let told = Command::RecordAllocations { host: held.host, all: false, reports: vec![report] };
-        world.apply(told).expect("recorded");
-        world.settle();
-        held.host
-    };
     for _ in 0..3 {
         let failed_on = fail(&mut world);
+        world.settle();
         assert_eq!(world.healthy("main"), 1, "{:?}", world.table());
         assert!(world.runs.values().all(|host| *host != failed_on), "elsewhere: {:?}", world.table());
     }

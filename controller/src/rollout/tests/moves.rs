@@ -309,6 +309,20 @@ fn an_app_is_scaled_stopped_started_and_removed() {
 }
 
 #[test]
+fn a_group_of_every_host_has_data_on_each() {
+    let mut world = World::new(3);
+    world.deploy([("main", Group { mode: Mode::Global, ..database("cache:1") })]);
+    world.settle();
+    assert_eq!((world.healthy("main"), world.data.len()), (3, 3), "{:?}", world.table());
+    world.deploy([("main", Group { mode: Mode::Global, ..database("cache:2") })]);
+    world.settle();
+    assert!(world.table().iter().all(|row| row.contains(" r2 healthy")), "{:?}", world.table());
+    world.apply(Command::SetGoal { app: key(), goal: Goal::Purge, expect: None }).expect("taken");
+    world.settle();
+    assert!(world.state.apps.is_empty() && world.data.is_empty());
+}
+
+#[test]
 fn data_goes_with_its_app_only_when_that_is_said() {
     let goal = |goal| Command::SetGoal { app: key(), goal, expect: None };
     let fresh = || {

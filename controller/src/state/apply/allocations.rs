@@ -4,7 +4,7 @@ use super::apps::{end_open, event, forget, put, start_move};
 use super::records::{EventDraft, emit};
 use crate::state::command::{PlanStep, Proposal, Refusal, RefusalCode, Reply};
 use crate::state::model::{
-    Allocation, App, AppKey, DeploymentState, Drain, Goal, GpuGrant, MAX_FAILURES, State,
+    Allocation, App, AppKey, DeploymentState, Drain, Goal, GpuGrant, MAX_FAILURES, Mode, State,
 };
 use omni_common::clock::Time;
 use omni_common::domain::AllocationState;
@@ -81,29 +81,22 @@ fn place(
         return;
     };
     let Some(name) = state.hosts.get(&host).map(|host| host.name.clone()) else { return };
-    let of_slot = |other: &&Arc<Allocation>| other.group == group && other.slot == slot && !other.lost;
+    let same_slot = |other: &Allocation| match wanted.mode {
+        // Each host is a slot of its own.
+        Mode::Global => other.host == host,
+        Mode::Replicated(_) => other.slot == slot,
+    };
+    let of_slot = |other: &&Arc<Allocation>| other.group == group && same_slot(other) && !other.lost;
     if wanted.exclusive && state.allocations_of(key).any(|other| of_slot(&other)) {
         return;
     }
     let allocation = Allocation {
-        id,
-        app: key.clone(),
-        group: group.to_owned(),
-        slot,
-        host,
         release,
-        round: app.round,
-        epoch: state.index,
         exclusive: wanted.exclusive,
         run: true,
-        state: AllocationState::Pending,
-        since: at,
-        placed: at,
-        reason: None,
-        log: None,
         why: why.to_owned(),
         gpus: gpus.to_vec(),
-        lost: false,
+        ..told(state, id, &app, (group, slot), host, at)
     };
     if !wanted.volumes.is_empty() {
         let mut app = App::clone(&app);
@@ -129,9 +122,23 @@ fn purge(
     if !state.hosts.contains_key(&host) || !app.releases.contains_key(&app.release) {
         return;
     }
-    let allocation = Allocation {
+    let why = "its data is here".to_owned();
+    let allocation = Allocation { why, ..told(state, id, &app, (group, slot), host, at) };
+    insert(state, allocation);
+}
+
+/// An allocation that its host is told of now: of the wanted release, not to run, with nothing of its own.
+fn told(
+    state: &State,
+    id: AllocationId,
+    app: &App,
+    (group, slot): (&str, u32),
+    host: HostId,
+    at: Time,
+) -> Allocation {
+    Allocation {
         id,
-        app: key.clone(),
+        app: app.key.clone(),
         group: group.to_owned(),
         slot,
         host,
@@ -145,11 +152,10 @@ fn purge(
         placed: at,
         reason: None,
         log: None,
-        why: "its data is here".to_owned(),
+        why: String::new(),
         gpus: Vec::new(),
         lost: false,
-    };
-    insert(state, allocation);
+    }
 }
 
 fn insert(state: &mut State, allocation: Allocation) {

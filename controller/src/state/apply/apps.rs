@@ -1,11 +1,10 @@
 //! Apps: releases, moves between them, what is wanted of them.
 
 use super::records::{EventDraft, emit};
-use crate::state::Allocation;
 use crate::state::command::{NewRelease, Proposal, Refusal, RefusalCode, Reply, Steer};
 use crate::state::model::{
-    App, AppKey, Content, Deployment, DeploymentState, Goal, MAX_APPS, MAX_CONTENT, MAX_DEPLOYMENTS,
-    MAX_RELEASES, Mode, Release, State,
+    Allocation, App, AppKey, Content, Deployment, DeploymentState, Goal, MAX_APPS, MAX_CONTENT,
+    MAX_DEPLOYMENTS, MAX_RELEASES, Mode, Release, State,
 };
 use imbl::OrdMap;
 use omni_common::clock::Time;
