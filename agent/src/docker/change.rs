@@ -165,12 +165,12 @@ impl Engine {
         self.slow("create volume", docker.create_volume(request)).await.map(drop)
     }
 
-    /// The volumes that carry all these labels, by name.
+    /// The volumes that carry a label: their labels, by name.
     pub async fn volumes(
         &self,
-        labels: &[String],
+        label: &str,
     ) -> Result<BTreeMap<String, BTreeMap<String, String>>, DockerError> {
-        let filters = HashMap::from([("label", labels.to_vec())]);
+        let filters = HashMap::from([("label", vec![label])]);
         let options = ListVolumesOptionsBuilder::new().filters(&filters).build();
         let list = self.quick("list volumes", self.docker.list_volumes(Some(options))).await?;
         let volumes = list.volumes.unwrap_or_default().into_iter();

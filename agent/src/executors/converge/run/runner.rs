@@ -139,14 +139,13 @@ impl Runner {
         self.away = None;
         let memory = self.shared.memory().clone();
         let now = self.shared.clock.now();
-        let networks = self.networks.clone().unwrap_or_default();
-        let volumes = self.volumes.clone();
+        let none = BTreeMap::new();
         let view = View {
             host: &self.shared.host,
             wishes: &wishes,
             containers: &containers,
-            networks: &networks,
-            volumes: volumes.as_ref(),
+            networks: self.networks.as_ref().unwrap_or(&none),
+            volumes: self.volumes.as_ref(),
             api,
             now,
             leased,
@@ -181,7 +180,7 @@ impl Runner {
         if !wishes.iter().any(|wish| !wish.allocation.run && wish.allocation.purge) {
             self.volumes = None;
         } else if self.volumes.is_none() {
-            self.volumes = Some(engine.volumes(&[names::APP.to_owned()]).await.map_err(unasked)?);
+            self.volumes = Some(engine.volumes(names::APP).await.map_err(unasked)?);
         }
         Ok(())
     }
@@ -271,11 +270,8 @@ impl Runner {
     fn learn_step(&mut self, step: &Step, outcome: Result<(), Fault>) {
         let key = step.key();
         self.busy.remove(&key);
-        if matches!(step.action, Action::Lay(_) | Action::RemoveNetwork(_)) {
-            self.networks = None;
-        }
-        if matches!(step.action, Action::RemoveVolume(_) | Action::Lay(_)) {
-            self.volumes = None;
+        if matches!(step.action, Action::Lay(_) | Action::RemoveNetwork(_) | Action::RemoveVolume(_)) {
+            (self.networks, self.volumes) = (None, None);
         }
         let now = self.shared.clock.now();
         let mut memory = self.shared.memory();
