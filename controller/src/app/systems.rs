@@ -1,6 +1,7 @@
 //! The platform's systems: the catalogue beside what runs.
 
 use super::containers::ContainerFilter;
+use super::selectors::LabelSelector;
 use super::{App, AppError};
 use crate::state::{HostStatus, State};
 use omni_catalogue::{Catalogue, Component, HealthKind, System};
@@ -14,7 +15,7 @@ type Found = BTreeMap<String, Vec<ComponentContainer>>;
 impl App {
     /// Every system of the catalogue, by number. There are a few dozen, so they come in one piece.
     pub fn list_systems(&self, state: &State) -> Page<SystemView> {
-        let mut found = self.by_component(state);
+        let mut found = self.by_component(state, &ContainerFilter::default());
         Page::whole(
             self.catalogue.systems().map(|system| view(&self.catalogue, system, &mut found)).collect(),
         )
@@ -28,12 +29,14 @@ impl App {
         };
         let system = self.catalogue.systems().find(called);
         let system = system.ok_or_else(|| AppError::not_found("system", name))?;
-        Ok(view(&self.catalogue, system, &mut self.by_component(state)))
+        let own = self.catalogue.of_system(system.number).map(|component| component.name.as_str()).collect();
+        let filter = ContainerFilter::of(None, LabelSelector::default(), Some(own));
+        Ok(view(&self.catalogue, system, &mut self.by_component(state, &filter)))
     }
 
-    fn by_component(&self, state: &State) -> Found {
+    fn by_component<'a>(&'a self, state: &'a State, filter: &'a ContainerFilter<'a>) -> Found {
         let mut found = Found::new();
-        for seen in self.containers(state, &ContainerFilter::default(), None) {
+        for seen in self.containers(state, filter, None) {
             let container = seen.container();
             let Some(component) = container.labels.get(LABEL_COMPONENT) else { continue };
             found.entry(component.clone()).or_default().push(ComponentContainer {
@@ -81,9 +84,9 @@ fn component_view(component: &Component, found: &mut Found) -> ComponentView {
 }
 
 /// What a system's components add up to: the worst of them. It is down when none of it runs.
-fn together(components: impl Iterator<Item = Condition> + Clone) -> Condition {
+fn together(mut components: impl Iterator<Item = Condition> + Clone) -> Condition {
     let worst = components.clone().max().unwrap_or(Condition::Absent);
-    let some_runs = components.clone().any(|one| matches!(one, Condition::Running | Condition::Degraded));
+    let some_runs = components.any(|one| matches!(one, Condition::Running | Condition::Degraded));
     if worst == Condition::Down && some_runs { Condition::Degraded } else { worst }
 }
 
