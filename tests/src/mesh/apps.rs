@@ -122,6 +122,11 @@ pub fn is_well(one: &AllocationView) -> bool {
     one.run && !one.lost && one.state == AllocationState::Healthy
 }
 
+/// Whether an app is healthy with so many instances, all of them well, and no others.
+pub fn settled(app: &AppView, count: usize) -> bool {
+    app.status == AppStatus::Healthy && app.allocations.len() == count && app.allocations.iter().all(is_well)
+}
+
 /// Instances on hosts that have not been given up.
 pub fn present(app: &AppView) -> impl Iterator<Item = &AllocationView> {
     app.allocations.iter().filter(|one| !one.lost)

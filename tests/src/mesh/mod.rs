@@ -37,7 +37,7 @@ mod writes;
 pub use agent::Agent;
 pub use answer::Answer;
 pub use api::Api;
-pub use apps::{Project, hosts_of, is_well, present, told};
+pub use apps::{Project, hosts_of, is_well, present, settled, told};
 pub use controller::{Controller, Init};
 pub use omni::Omni;
 pub use place::{Loopback, Place};

@@ -54,7 +54,6 @@ mod procfs;
 mod run;
 mod wait;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
@@ -151,16 +150,6 @@ impl Testbed {
     pub fn install(&self, package: Package) -> Result<()> {
         let engines = self.hosts.iter().filter(|host| host.engine() == Engine::Docker);
         package.install(self.run.dir(), engines)
-    }
-
-    /// A folder that all hosts see at the same path, for what tests write and containers bind.
-    ///
-    /// # Errors
-    /// When it cannot be made.
-    pub fn folder(&self, name: &str) -> Result<PathBuf> {
-        let folder = self.run.dir().join(name);
-        std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
-        Ok(folder)
     }
 
     /// The host of this name.

@@ -1,14 +1,14 @@
 //! From the loss of a host to a healthy instance elsewhere.
 
-use super::{ENVIRONMENT, compose, go_on, up};
+use super::{compose, go_on, up};
 use crate::bench::args::Settings;
 use crate::bench::machine::Machine;
 use crate::bench::report::{Goal, Report, note, number, table};
 use crate::bench::stats::Percentiles;
-use crate::mesh::{Mesh, Place, Project, SOON, hosts_of, is_well};
+use crate::mesh::{Mesh, Place, Project, SOON, hosts_of, settled};
 use crate::testbed::{Engine, Testbed, eventually};
 use anyhow::{Context, Result};
-use omni_common::api::v1::{AppStatus, AppView, HostStatus};
+use omni_common::api::v1::HostStatus;
 use omni_common::clock::{Clock, SystemClock, Time};
 use serde::Serialize;
 use std::time::Instant;
@@ -58,13 +58,9 @@ pub(super) fn run(settings: &Settings, machine: &Machine, over: &CancellationTok
     report(settings, machine, kills, &losses)
 }
 
-fn calm(app: &AppView) -> bool {
-    app.status == AppStatus::Healthy && app.allocations.len() == 1 && app.allocations.iter().all(is_well)
-}
-
 /// Cuts the power of the host with the instance, and brings it back when the instance is healthy elsewhere.
 fn lose(bed: &Testbed, mesh: &Mesh<'_>) -> Result<Loss> {
-    let app = mesh.await_app(APP, "calm", SOON, calm)?;
+    let app = mesh.await_app(APP, "calm", SOON, |app| settled(app, 1))?;
     let home = hosts_of(&app).into_iter().next().context("it runs")?.to_owned();
     let controller = home.replace('h', "c");
     let leader = mesh.leader()?.name() == controller;
@@ -110,8 +106,7 @@ fn report(settings: &Settings, machine: &Machine, kills: u32, losses: &[Loss]) -
     let led = losses.iter().filter(|loss| loss.leader).count();
     report.setup = vec![format!(
         "three hosts with everything on each; {kills} times the host with the instance lost power, its controller with it, which \
-         {led} times was the leading one; two services, the second after the first is healthy; images present; app in \
-         the environment `{ENVIRONMENT}`"
+         {led} times was the leading one; two services, the second after the first is healthy; images present"
     )];
     let mut rows = table(&["seconds after the loss", "min", "p50", "p90", "max"]);
     let stages: [(&str, fn(&Loss) -> f64); 4] = [

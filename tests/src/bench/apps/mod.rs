@@ -19,9 +19,6 @@ use anyhow::{Context, Result, ensure};
 use std::path::Path;
 use tokio_util::sync::CancellationToken;
 
-/// The environment of apps that name none.
-const ENVIRONMENT: &str = "default";
-
 /// Which of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {

@@ -2,8 +2,8 @@
 
 use super::deploy::{HOSTS, containers, happened, page, project, site, test, took};
 use anyhow::{Context, Result, ensure};
-use omni_common::api::v1::{AppStatus, AppView, HostStatus};
-use omni_tests::mesh::{Mesh, SOON, hosts_of, is_well, told};
+use omni_common::api::v1::{AppStatus, HostStatus};
+use omni_tests::mesh::{Mesh, SOON, hosts_of, settled, told};
 use omni_tests::testbed::{Testbed, eventually};
 use std::collections::BTreeMap;
 use std::fs;
@@ -52,14 +52,10 @@ fn it_comes_back(bed: &Testbed, mesh: &Mesh<'_>, name: &str) -> Result<()> {
     mesh.await_voters(3)?;
     eventually("the old copy is gone", SOON, || containers(host, "omni.app=web").ok().filter(Vec::is_empty))?;
     took(&format!("{name} is back: the old copy is gone"), back.elapsed());
-    let app = mesh.await_app("web", "two and no more", SOON, two_and_no_more)?;
+    let app = mesh.await_app("web", "two and no more", SOON, |app| settled(app, 2))?;
     ensure!(!hosts_of(&app).contains(name), "nothing moves without need: {}", told(&app));
     ensure!(page(bed, name, "8080").is_err(), "and nothing answers there");
     Ok(())
-}
-
-fn two_and_no_more(app: &AppView) -> bool {
-    app.status == AppStatus::Healthy && app.allocations.len() == 2 && app.allocations.iter().all(is_well)
 }
 
 /// Something that writes who it is and when, twenty times a second, for as long as it lives. All hosts of the testbed

@@ -3,13 +3,13 @@
 
 use super::{HOSTS, containers, happened, page, project, says, site, took};
 use anyhow::{Context, Result, ensure};
-use omni_common::api::v1::{AppStatus, AppView};
-use omni_tests::mesh::{Mesh, Project, SOON, hosts_of, is_well, told};
+use omni_common::api::v1::AppStatus;
+use omni_tests::mesh::{Mesh, Project, SOON, hosts_of, settled, told};
 use omni_tests::testbed::{Process, Testbed, eventually};
 use std::collections::BTreeSet;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
-use tokio_util::sync::CancellationToken;
 
 /// Between two looks at all instances: shorter than a container takes to start.
 const LOOK: Duration = Duration::from_millis(50);
@@ -88,23 +88,17 @@ fn a_rollout_keeps_its_minimum(bed: &Testbed, mesh: &Mesh<'_>, web: &Project) ->
 
 /// The fewest hosts that answered at one time while `work` was done.
 fn watched(bed: &Testbed, work: impl FnOnce() -> Result<()>) -> Result<usize> {
-    let over = CancellationToken::new();
     thread::scope(|scope| {
-        let watching = scope.spawn(|| {
+        let (over, told) = mpsc::channel::<()>();
+        let watching = scope.spawn(move || {
             let mut answering = Vec::new();
-            while !over.is_cancelled() {
+            while told.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
                 answering.push(HOSTS.map(|host| page(bed, host, "8080").is_ok()));
-                #[allow(
-                    clippy::disallowed_methods,
-                    reason = "how often it is looked, not a wait for something"
-                )]
-                thread::sleep(LOOK);
             }
             answering
         });
-        let _over = over.clone().drop_guard();
         let done = work();
-        over.cancel();
+        drop(over);
         let mut answering = watching.join().expect("looking does not panic");
         let count = |at: &[bool; HOSTS.len()]| at.iter().filter(|answers| **answers).count();
         let fewest = answering.iter().map(count).min().unwrap_or(0);
@@ -184,10 +178,6 @@ fn a_host_is_emptied(bed: &Testbed, mesh: &Mesh<'_>) -> Result<()> {
         mesh.await_app(name, "on all three again", SOON, |app| hosts_of(app) == HOSTS.into())?;
     }
     Ok(())
-}
-
-fn settled(app: &AppView, count: usize) -> bool {
-    app.status == AppStatus::Healthy && app.allocations.len() == count && app.allocations.iter().all(is_well)
 }
 
 #[test]
