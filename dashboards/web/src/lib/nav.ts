@@ -5,6 +5,8 @@ import type { AccessRole } from "./types";
 
 export interface Entry {
   id: string;
+  /** Typed after `g`, it leads there. */
+  key: string;
   name: string;
   /** The drawing in front of it: a path in a square of 16. */
   icon: string;
@@ -12,19 +14,21 @@ export interface Entry {
 }
 
 export const entries: Entry[] = [
-  { id: "", name: "Overview", icon: "M2 2h5v7H2zM9 2h5v4H9zM9 8h5v6H9zM2 11h5v3H2z" },
-  { id: "hosts", name: "Hosts", icon: "M2 3h12v4H2zM2 9h12v4H2zM4.5 5h.01M4.5 11h.01" },
-  { id: "apps", name: "Apps", icon: "M8 1.8 14 5v6l-6 3.2L2 11V5zM2 5l6 3 6-3M8 8v6" },
-  { id: "containers", name: "Containers", icon: "M1.5 9h13v5h-13zM4 4.5h3.5V9H4zM7.5 4.5H11V9H7.500z" },
-  { id: "systems", name: "Systems", icon: "M2 2h5v5H2zM9 2h5v5H9zM2 9h5v5H2zM11.500 9v5M9 11.500h5" },
-  { id: "events", name: "Events", icon: "M2 8h3l2-5 3 10 2-5h2" },
+  { id: "", key: "o", name: "Overview", icon: "M2 2h5v7H2zM9 2h5v4H9zM9 8h5v6H9zM2 11h5v3H2z" },
+  { id: "hosts", key: "h", name: "Hosts", icon: "M2 3h12v4H2zM2 9h12v4H2zM4.5 5h.01M4.5 11h.01" },
+  { id: "apps", key: "a", name: "Apps", icon: "M8 1.8 14 5v6l-6 3.2L2 11V5zM2 5l6 3 6-3M8 8v6" },
+  { id: "containers", key: "c", name: "Containers", icon: "M1.5 9h13v5h-13zM4 4.5h3.5V9H4zM7.5 4.5H11V9H7.500z" },
+  { id: "systems", key: "s", name: "Systems", icon: "M2 2h5v5H2zM9 2h5v5H9zM2 9h5v5H2zM11.500 9v5M9 11.500h5" },
+  { id: "events", key: "e", name: "Events", icon: "M2 8h3l2-5 3 10 2-5h2" },
   {
     id: "controllers",
+    key: "r",
     name: "Controllers",
     icon: "M8 2v3.500M3 13l3.200-3M13 13l-3.200-3M8 10.500a2.500 2.500 0 1 0 0-5 2.500 2.500 0 0 0 0 5z",
   },
   {
     id: "access",
+    key: "t",
     name: "Access",
     icon: "M5.500 9.500a3 3 0 1 1 2.600-1.500L14 8v2.500h-2V12H9.500v-1.800zM5 6.500h.01",
     needs: "admin",
