@@ -19,7 +19,7 @@ verify:  ## format, lints, docs, licences, scripts; never writes
 
 fix:     ## format, and let clippy mend what it can
 	cargo fmt --all && cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged
-	cd dashboards/web && npm run --silent fix
+	@! deploy/web.sh fits || deploy/web.sh fix
 
 sim:     ## the simulation with one seed: make sim SEED=42
 	OMNI_SIM_SEED=$(SEED) cargo nextest run -p omni-tests --no-capture -E 'test(/sim/)'

@@ -8,7 +8,11 @@ cd "$REPO"
 
 "$REPO/deploy/packages.sh" test
 # Before anything is compiled: the controller embeds it.
-"$REPO/deploy/web.sh" size
+if "$REPO/deploy/web.sh" fits; then
+  "$REPO/deploy/web.sh" size
+else
+  warn "the dashboard is not built or checked: it takes Node 20.19 or later"
+fi
 "$REPO/deploy/verify.sh"
 step "platform: catalogue, stacks, alerts, dashboards, set-up"
 # A file stays with one worker, because what it starts is shared by its tests.

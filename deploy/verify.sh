@@ -43,10 +43,10 @@ scripts() {
 }
 
 web() {
-  if have npm; then
+  if deploy/web.sh fits; then
     deploy/web.sh check
   else
-    note "Node is not installed: the dashboard is not checked (deploy/packages.sh test installs it)"
+    note "the dashboard is not checked: that takes Node 20.19 or later"
   fi
 }
 

@@ -4,6 +4,8 @@
 #   deploy/web.sh build   builds it, unless nothing it is made of has changed
 #   deploy/web.sh check   format, types against the API's description, unit tests; never writes to the tree
 #   deploy/web.sh size    how much a first visit loads; fails above the budget
+#   deploy/web.sh fix     formats it
+#   deploy/web.sh fits    whether this machine's Node can build it; says nothing
 #   deploy/web.sh e2e     a browser against a mesh made for it; root, needs debug programs (cargo build --workspace --bins)
 
 # shellcheck source=deploy/lib.sh
@@ -55,13 +57,15 @@ build() {
 
 main() {
   local what=${1:-build}
+  if [ "$what" = fits ]; then node_fits; exit; fi
   need_node
   case $what in
     build) build ;;
     check) install_packages && (cd "$WEB" && npm run --silent check) ;;
+    fix) install_packages && (cd "$WEB" && npm run --silent fix) ;;
     size) build && (cd "$WEB" && npm run --silent size) ;;
     e2e) build && (cd "$WEB" && OMNI_BIN_DIR=${OMNI_BIN_DIR:-$TARGET/debug} npm run --silent e2e) ;;
-    *) die "unknown word '$what'; one of: build, check, size, e2e" ;;
+    *) die "unknown word '$what'; one of: build, check, size, fix, fits, e2e" ;;
   esac
 }
 
