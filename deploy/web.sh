@@ -6,7 +6,7 @@
 #   deploy/web.sh size    how much a first visit loads; fails above the budget
 #   deploy/web.sh fix     formats it
 #   deploy/web.sh fits    whether this machine's Node can build it; says nothing
-#   deploy/web.sh e2e     a browser against a mesh made for it; root, needs debug programs (cargo build --workspace --bins)
+#   deploy/web.sh e2e     a browser against a mesh made for it; root; builds the debug programs unless OMNI_BIN_DIR names others
 
 # shellcheck source=deploy/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -55,6 +55,12 @@ build() {
   printf '%s\n' "$wanted" >"$mark"
 }
 
+# The controller carries the dashboard as it was when cargo last ran, so cargo runs first.
+browse() {
+  if [ -z "${OMNI_BIN_DIR:-}" ]; then cargo build --locked --workspace --bins; fi
+  (cd "$WEB" && OMNI_BIN_DIR=${OMNI_BIN_DIR:-$TARGET/debug} npm run --silent e2e)
+}
+
 main() {
   local what=${1:-build}
   if [ "$what" = fits ]; then node_fits; exit; fi
@@ -64,7 +70,7 @@ main() {
     check) install_packages && (cd "$WEB" && npm run --silent check) ;;
     fix) install_packages && (cd "$WEB" && npm run --silent fix) ;;
     size) build && (cd "$WEB" && npm run --silent size) ;;
-    e2e) build && (cd "$WEB" && OMNI_BIN_DIR=${OMNI_BIN_DIR:-$TARGET/debug} npm run --silent e2e) ;;
+    e2e) build && browse ;;
     *) die "unknown word '$what'; one of: build, check, size, fix, fits, e2e" ;;
   esac
 }
