@@ -1,7 +1,9 @@
 //! What can be typed. Nothing here is checked against the world; that is for `settings` and the commands.
 
+mod alerts;
 mod apps;
 
+pub(crate) use alerts::*;
 pub(crate) use apps::*;
 
 use crate::complete;
@@ -152,6 +154,16 @@ pub(crate) enum Command {
     Exec(ExecArgs),
     /// What happened
     Events(EventsArgs),
+    /// Alerts that Alertmanager reported: list (the default), dismiss
+    #[command(args_conflicts_with_subcommands = true)]
+    Alerts {
+        /// What to do.
+        #[command(subcommand)]
+        command: Option<AlertsCommand>,
+        /// Filters of the list.
+        #[command(flatten)]
+        list: AlertsListArgs,
+    },
     /// Tokens: for machines to join with, and for people and programs to call the API with
     Token {
         /// What to do.

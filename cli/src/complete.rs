@@ -8,7 +8,9 @@ use crate::names::full_name;
 use crate::session::DEFAULT_ENVIRONMENT;
 use crate::settings::{Settings, Typed, process_env};
 use clap_complete::CompletionCandidate;
-use omni_common::api::v1::{AppView, AppsQuery, CommaList, Consistency, ContainersQuery, HostsQuery};
+use omni_common::api::v1::{
+    AlertsQuery, AppView, AppsQuery, CommaList, Consistency, ContainersQuery, HostsQuery,
+};
 use omni_sdk::{Client, Options};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -91,6 +93,15 @@ pub(crate) fn environments(current: &OsStr) -> Vec<CompletionCandidate> {
     let names = ask(async |client| {
         let environments = client.environments().await.ok()?;
         Some(environments.into_iter().map(|environment| environment.name).collect())
+    });
+    matching(current, names)
+}
+
+/// Fingerprints of alerts that hold.
+pub(crate) fn alerts(current: &OsStr) -> Vec<CompletionCandidate> {
+    let names = ask(async |client| {
+        let alerts = client.alerts(&AlertsQuery::default()).await.ok()?;
+        Some(alerts.into_iter().map(|alert| alert.fingerprint).collect())
     });
     matching(current, names)
 }

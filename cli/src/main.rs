@@ -88,8 +88,8 @@ fn run(command: Command, settings: Settings, out: &mut Printer) -> Result<ExitSt
 
 async fn dispatch(command: Command, settings: Settings, out: &mut Printer) -> Result<ExitStatus> {
     use commands::{
-        apps, audit, completion, context, controllers, deploy, drain, events, exec, health, hosts, login,
-        logs, ps, status, systems, token, top, version,
+        alerts, apps, audit, completion, context, controllers, deploy, drain, events, exec, health, hosts,
+        login, logs, ps, status, systems, token, top, version,
     };
     let open = |out: &mut Printer| Session::open(&settings, SystemClock.now(), out);
     match command {
@@ -125,6 +125,7 @@ async fn dispatch(command: Command, settings: Settings, out: &mut Printer) -> Re
         Command::Events(args) => events::run(&args, &open(out)?, out).await,
         Command::Token { command } => token::run(&command, &open(out)?, out).await,
         Command::Controllers { command } => controllers::run(command.as_ref(), &open(out)?, out).await,
+        Command::Alerts { command, list } => alerts::run(command.as_ref(), &list, &open(out)?, out).await,
         Command::Audit(args) => audit::run(&args, &open(out)?, out).await,
     }
 }

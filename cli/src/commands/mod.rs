@@ -1,5 +1,6 @@
 //! One file for each verb. Each takes what was typed, the session and the printer, and returns how it ended.
 
+pub(crate) mod alerts;
 pub(crate) mod apps;
 pub(crate) mod audit;
 pub(crate) mod completion;
@@ -40,7 +41,10 @@ mod tests {
         apps[0].name = long("shop");
         let mut releases = fixtures::releases();
         releases[0].images = vec![long("registry.lan/shop"), long("registry.lan/db")];
-        let tables: [(&str, Table); 7] = [
+        let mut firing = fixtures::alerts();
+        firing[0].summary = Some(long("shop"));
+        let tables: [(&str, Table); 8] = [
+            ("alerts", alerts::table(&firing, now)),
             ("apps", apps::list::table(&apps, now)),
             ("releases", apps::releases::table(&releases, now)),
             ("explain", apps::explain::table(&fixtures::explanation().groups[0])),

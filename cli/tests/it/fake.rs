@@ -215,6 +215,7 @@ fn router(fake: Fake) -> Router {
         .route("/api/v1/audit", get(|| async { Json(Page::whole(fixtures::audit())) }))
         .route("/api/v1/containers", get(containers))
         .route("/api/v1/controllers", get(|| async { Json(Page::whole(fixtures::controllers())) }))
+        .route("/api/v1/alerts", get(|| async { Json(Page::whole(fixtures::alerts())) }))
         .route("/api/v1/systems", get(|| async { Json(Page::whole(fixtures::systems())) }))
         .route("/api/v1/systems/{system}", get(system))
         .route("/api/v1/hosts", get(hosts))
@@ -226,7 +227,8 @@ fn router(fake: Fake) -> Router {
         .route("/api/v1/tokens/join", get(join_tokens).post(create_join_token))
         .route("/api/v1/tokens/join/{id}", delete(removed))
         .route("/api/v1/tokens/api", get(api_tokens).post(create_api_token))
-        .route("/api/v1/tokens/api/{id}", delete(removed));
+        .route("/api/v1/tokens/api/{id}", delete(removed))
+        .route("/api/v1/alerts/{fingerprint}", delete(removed));
     let sockets = Router::new()
         .route("/api/v1/events/live", get(socket(events_live)))
         .route("/api/v1/metrics/live", get(socket(metrics_live)))

@@ -32,6 +32,9 @@ fn the_platform() {
     check("systems-wide", &world, "systems -o wide");
     check("systems-one", &world, "systems 5");
     check("systems-unknown", &world, "systems 99");
+    check("alerts", &world, "alerts");
+    check("alerts-wide", &world, "alerts -o wide --all");
+    check("alerts-dismiss", &world, "alerts dismiss a1b2c3d4e5f60718");
 }
 
 #[test]

@@ -12,6 +12,7 @@
 //! tests say when one of the three is missing, and `openapi.json` shows the result.
 
 mod access;
+mod alerts;
 mod answer;
 mod apps;
 mod audit;

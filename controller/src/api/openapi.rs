@@ -4,8 +4,8 @@
 use super::access::{Access, access};
 use super::extract::IDEMPOTENCY_KEY;
 use super::{
-    Api, apps, audit, cluster, containers, controllers, environments, events, exec, hosts, logs, metrics,
-    probes, prometheus, systems, tokens, who,
+    Api, alerts, apps, audit, cluster, containers, controllers, environments, events, exec, hosts, logs,
+    metrics, probes, prometheus, systems, tokens, who,
 };
 use crate::state::ApiRole;
 use axum::http::Method;
@@ -41,6 +41,7 @@ with `retry-after` means that no controller leads at the moment.";
         (name = "controllers", description = "The members of the Raft group."),
         (name = "environments", description = "Namespaces for apps."),
         (name = "systems", description = "What the platform consists of, and what of it runs."),
+        (name = "alerts", description = "What Alertmanager reported."),
         (name = "tokens", description = "What machines join with, and what callers show."),
         (name = "audit", description = "Who did what, and who was refused."),
         (name = "caller", description = "Who calls, and who answers."),
@@ -82,6 +83,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Api>> {
         .merge(audit::routes())
         .merge(who::routes())
         .merge(systems::routes())
+        .merge(alerts::routes())
         .merge(prometheus::routes())
         .merge(probes::routes())
 }

@@ -27,6 +27,7 @@ impl App {
             observations(unseen),
             containers(self.container_counts(state)),
             certificates(state, self.clock.now()),
+            alerts(state),
         ];
         ClusterHealth {
             state: checks.iter().map(|check| check.state).max().unwrap_or(HealthState::Unknown),
@@ -148,6 +149,19 @@ fn certificates(state: &State, now: Time) -> HealthCheck {
                 "it was away for longer than its certificate lives: let it join again with a new token";
             check("certificates", HealthState::Degraded, format!("ended: {names}"), Some(hint))
         }
+    }
+}
+
+/// What Alertmanager reported: what is critical needs a person, what is not can wait for one.
+fn alerts(state: &State) -> HealthCheck {
+    let firing = || state.alerts.values().filter(|alert| alert.resolved.is_none());
+    let critical = firing().filter(|alert| alert.severity.as_deref() == Some("critical"));
+    match (named(critical.map(|alert| alert.name.as_str())), firing().count()) {
+        (Some(names), _) => {
+            check("alerts", HealthState::Degraded, format!("critical: {names}"), Some("see `omni alerts`"))
+        }
+        (None, 0) => check("alerts", HealthState::Ok, "none is reported", None),
+        (None, some) => check("alerts", HealthState::Ok, format!("{some}, none of them critical"), None),
     }
 }
 

@@ -10,6 +10,7 @@
 
 mod access;
 mod agent;
+mod alerts;
 mod apps;
 mod audit;
 mod cluster;

@@ -326,6 +326,17 @@ pub enum Command {
         /// One for each allocation that changed.
         reports: Vec<AllocationReport>,
     },
+    /// What Alertmanager said, by fingerprint. An alert whose `resolved` is set is taken back.
+    RecordAlerts {
+        /// Its receiver, for the audit trail.
+        receiver: String,
+        /// Alerts that it left out.
+        truncated: u64,
+        /// The others.
+        alerts: Vec<(String, Alert)>,
+    },
+    /// An operator takes an alert out of view; it comes back when it is reported again.
+    DismissAlert(String),
 }
 
 /// A release on its way into the state.

@@ -213,6 +213,75 @@ fn histories_are_bounded() {
     assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "events are numbered without gaps");
 }
 
+fn alert(name: &str, since: i64, resolved: Option<i64>) -> (String, Alert) {
+    let alert = Alert {
+        name: name.to_owned(),
+        severity: Some("critical".to_owned()),
+        labels: BTreeMap::from([("host".to_owned(), "a".to_owned())]),
+        summary: Some("it is bad".to_owned()),
+        description: None,
+        runbook: None,
+        since: at(since),
+        heard: at(since),
+        resolved: resolved.map(at),
+    };
+    (format!("print-of-{name}"), alert)
+}
+
+/// Applies reports in turn and gives the state, whether `disk` holds, and the kinds of events about alerts.
+fn reported(reports: Vec<Vec<(String, Alert)>>) -> (State, Option<bool>, Vec<String>) {
+    let report = |alerts| Command::RecordAlerts { receiver: "omni".to_owned(), truncated: 0, alerts };
+    let commands = [bootstrap(), enroll(1, 10, "a")].into_iter().chain(reports.into_iter().map(report));
+    let (state, _) = after(commands.collect());
+    let holds = state.alerts.get("print-of-disk").map(|alert| alert.resolved.is_none());
+    let kinds = state.events.values().filter(|event| event.topic == "alert").map(|event| event.kind.clone());
+    let kinds = kinds.collect();
+    (state, holds, kinds)
+}
+
+#[test]
+fn an_alert_begins_and_ends_once_however_often_that_is_said() {
+    let (begins, ends) = (|| vec![alert("disk", 100, None)], || vec![alert("disk", 100, Some(200))]);
+    let (state, holds, kinds) = reported(vec![begins(), begins()]);
+    assert_eq!((holds, kinds.as_slice()), (Some(true), &["alert.firing".to_owned()][..]));
+    assert_eq!(state.events.values().last().expect("told").host, Some(HostId::from_u128(10)));
+    let (_, holds, kinds) = reported(vec![begins(), ends(), ends(), begins()]);
+    assert_eq!((holds, kinds.len()), (Some(false), 2), "a late repetition does not bring it back: {kinds:?}");
+    let (_, holds, kinds) = reported(vec![begins(), ends(), vec![alert("disk", 300, None)]]);
+    assert_eq!((holds, kinds.len()), (Some(true), 3), "a new beginning does");
+    let (_, holds, kinds) = reported(vec![ends()]);
+    assert_eq!((holds, kinds.len()), (None, 0), "nobody was told that it began");
+    let older = vec![alert("disk", 50, Some(200))];
+    assert_eq!(reported(vec![begins(), older]).1, Some(true), "an older one ended");
+}
+
+#[test]
+fn what_is_over_makes_room_for_alerts_that_hold() {
+    let many = |count: usize, resolved| (0..count).map(|n| alert(&format!("n{n}"), 100, resolved)).collect();
+    let (state, _, _) =
+        reported(vec![many(MAX_ALERTS, None), many(1, Some(150)), vec![alert("disk", 200, None)]]);
+    assert_eq!(state.alerts.len(), MAX_ALERTS);
+    assert!(state.alerts.contains_key("print-of-disk") && !state.alerts.contains_key("print-of-n0"));
+    let (state, holds, kinds) = reported(vec![many(MAX_ALERTS, None), vec![alert("disk", 200, None)]]);
+    assert_eq!((state.alerts.len(), holds), (MAX_ALERTS, None));
+    assert_eq!(kinds.last().map(String::as_str), Some("alert.left_out"), "and that is said");
+}
+
+#[test]
+fn a_dismissed_alert_comes_back_when_it_is_reported_again() {
+    let (state, _, _) = reported(vec![vec![alert("disk", 100, None)]]);
+    let dismiss = |number| proposal(number, Command::DismissAlert("print-of-disk".to_owned()));
+    let (state, done) = apply(&state, 4, &dismiss(4));
+    assert_eq!((done, state.alerts.len()), (Ok(Reply::Done), 0));
+    assert_eq!(code(&apply(&state, 5, &dismiss(5)).1), RefusalCode::NotFound);
+    let again = Command::RecordAlerts {
+        receiver: "omni".to_owned(),
+        truncated: 0,
+        alerts: vec![alert("disk", 100, None)],
+    };
+    assert_eq!(apply(&state, 6, &proposal(6, again)).0.alerts.len(), 1);
+}
+
 #[test]
 fn a_snapshot_survives_and_damage_is_named() {
     let (state, _) = after(vec![bootstrap(), enroll(1, 10, "a")]);

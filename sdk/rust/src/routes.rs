@@ -6,11 +6,11 @@ use crate::call::Call;
 use crate::client::Client;
 use crate::error::Result;
 use omni_common::api::v1::{
-    ApiTokenCreated, ApiTokenView, AuditEntry, AuditQuery, ClusterHealth, ClusterStatus, ContainerView,
-    ContainersQuery, ControllerView, CreateApiToken, CreateEnvironment, CreateJoinToken, DrainHost,
-    EnvironmentView, Event, EventsQuery, HostMetrics, HostView, HostsQuery, JoinTokenCreated, JoinTokenView,
-    Leadership, LivenessTimes, MetricsQuery, Page, Processes, SystemView, TokensQuery, TransferLeadership,
-    UpdateHost, VersionInfo, WhoAmI,
+    AlertView, AlertmanagerMessage, AlertsQuery, AlertsTaken, ApiTokenCreated, ApiTokenView, AuditEntry,
+    AuditQuery, ClusterHealth, ClusterStatus, ContainerView, ContainersQuery, ControllerView, CreateApiToken,
+    CreateEnvironment, CreateJoinToken, DrainHost, EnvironmentView, Event, EventsQuery, HostMetrics,
+    HostView, HostsQuery, JoinTokenCreated, JoinTokenView, Leadership, LivenessTimes, MetricsQuery, Page,
+    Processes, SystemView, TokensQuery, TransferLeadership, UpdateHost, VersionInfo, WhoAmI,
 };
 use omni_common::ids::{ControllerId, TokenId};
 use reqwest::Method;
@@ -79,6 +79,23 @@ impl Client {
     /// One system by its number or codename.
     pub async fn system(&self, name: &str) -> Result<SystemView> {
         self.read(Call::get(&["api", "v1", "systems", name])).await
+    }
+
+    /// Alerts, the worst first.
+    pub async fn alerts(&self, query: &AlertsQuery) -> Result<Vec<AlertView>> {
+        let page: Page<AlertView> = self.read(Call::get(&["api", "v1", "alerts"]).with(query)).await?;
+        Ok(page.items)
+    }
+
+    /// Takes an alert out of view until it is reported again.
+    pub async fn dismiss_alert(&self, fingerprint: &str) -> Result<()> {
+        self.write_silent(Call::change(Method::DELETE, &["api", "v1", "alerts", fingerprint])).await
+    }
+
+    /// Reports alerts as Alertmanager does.
+    pub async fn report_alerts(&self, message: &AlertmanagerMessage) -> Result<AlertsTaken> {
+        let call = Call::change(Method::POST, &["api", "v1", "hooks", "alertmanager"]);
+        self.write(call.body(message)).await
     }
 
     /// The API's description, OpenAPI 3.1.

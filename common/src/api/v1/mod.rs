@@ -7,6 +7,7 @@
 //! Every type can be read and written, because the controller, the Rust SDK and the tests share it. Fields
 //! are only ever added; an absent fact is `null`, never zero.
 
+mod alerts;
 mod apps;
 mod audit;
 mod cluster;
@@ -27,6 +28,7 @@ mod systems;
 mod tokens;
 mod who;
 
+pub use alerts::*;
 pub use apps::*;
 pub use audit::*;
 pub use cluster::*;

@@ -4,6 +4,7 @@
 //! changes nothing but the audit trail; everything else is one function per noun in the files beside this.
 
 mod access;
+mod alerts;
 mod allocations;
 mod apps;
 mod controllers;
@@ -97,6 +98,8 @@ fn run(mut state: State, proposal: &Proposal) -> Result<(State, Reply), Refusal>
         Command::RecordAllocations { host, all, reports } => {
             allocations::record(s, *host, *all, reports, proposal.at)
         }
+        Command::RecordAlerts { truncated, alerts, .. } => alerts::record(s, *truncated, alerts, proposal),
+        Command::DismissAlert(fingerprint) => alerts::dismiss(s, fingerprint, proposal)?,
     };
     Ok((state, reply))
 }
@@ -151,6 +154,12 @@ fn describe(state: &State, command: &Command) -> Option<(&'static str, String)> 
         Command::SteerDeployment { app, what, .. } => (steer_action(*what), app.to_string()),
         Command::DrainHost { host: id, drain: true, .. } => ("host.drain", host(id)),
         Command::DrainHost { host: id, drain: false, .. } => ("host.undrain", host(id)),
+        Command::RecordAlerts { receiver, alerts, .. } => {
+            let over = alerts.iter().filter(|(_, alert)| alert.resolved.is_some()).count();
+            let firing = alerts.len() - over;
+            ("alert.report", format!("{receiver}: {firing} firing, {over} resolved"))
+        }
+        Command::DismissAlert(fingerprint) => ("alert.dismiss", fingerprint.clone()),
         Command::RecordCertificate { .. }
         | Command::AdoptPlan { .. }
         | Command::RecordAllocations { .. }

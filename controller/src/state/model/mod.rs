@@ -3,6 +3,7 @@
 //! touches.
 
 mod access;
+mod alert;
 mod allocation;
 mod app;
 mod cluster;
@@ -10,6 +11,7 @@ mod host;
 mod record;
 
 pub use access::*;
+pub use alert::*;
 pub use allocation::*;
 pub use app::*;
 pub use cluster::*;
@@ -80,6 +82,8 @@ pub struct State {
     pub generations: OrdMap<HostId, u64>,
     /// Hosts that are being emptied.
     pub drains: OrdMap<HostId, Drain>,
+    /// Alerts that hold or did lately, by fingerprint.
+    pub alerts: OrdMap<String, Arc<Alert>>,
     /// Log index of the last decision about apps, placement or hosts. A plan made before it is stale.
     pub plan_version: u64,
 }

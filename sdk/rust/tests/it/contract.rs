@@ -6,10 +6,10 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use omni_common::api::v1::{
-    AccessRole, AccessScope, AppsQuery, AuditQuery, CommaList, ContainersQuery, CreateApiToken,
-    CreateEnvironment, CreateJoinToken, Deploy, DiffQuery, DrainHost, EventFilter, EventsQuery, HostsQuery,
-    JoinRole, LivenessTimes, LogsQuery, MetricsQuery, MetricsSource, ReadProject, Rollback, SteerAction,
-    TokensQuery, UpdateApp, UpdateHost,
+    AccessRole, AccessScope, AlertmanagerMessage, AlertsQuery, AppsQuery, AuditQuery, CommaList,
+    ContainersQuery, CreateApiToken, CreateEnvironment, CreateJoinToken, Deploy, DiffQuery, DrainHost,
+    EventFilter, EventsQuery, HostsQuery, JoinRole, LivenessTimes, LogsQuery, MetricsQuery, MetricsSource,
+    ReadProject, Rollback, SteerAction, TokensQuery, UpdateApp, UpdateHost,
 };
 use omni_common::clock::Time;
 use omni_common::ids::{ControllerId, DeploymentId, TokenId};
@@ -112,6 +112,7 @@ async fn read_everything(client: &Client) {
     client.environments().await.ok();
     client.systems().await.ok();
     client.system("x").await.ok();
+    client.alerts(&AlertsQuery { all: true }).await.ok();
 }
 
 async fn change_everything(client: &Client) {
@@ -134,6 +135,14 @@ async fn change_everything(client: &Client) {
     client.remove_api_token(TokenId::from_u128(1)).await.ok();
     client.create_environment(&CreateEnvironment { name: "x".to_owned() }).await.ok();
     client.remove_environment("x").await.ok();
+    client.dismiss_alert("x").await.ok();
+    let message = AlertmanagerMessage {
+        version: "4".to_owned(),
+        receiver: "x".to_owned(),
+        truncated_alerts: 0,
+        alerts: Vec::new(),
+    };
+    client.report_alerts(&message).await.ok();
 }
 
 async fn use_apps(client: &Client) {
