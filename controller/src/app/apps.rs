@@ -112,8 +112,9 @@ impl App {
         let deployment = DeploymentId::mint();
         let build = |state: &State| {
             let app = find_app(state, environment, name)?;
+            let proven = || app.deployment().and_then(|newest| app.falls_back_to(newest));
             let before = || app.releases.keys().copied().filter(|number| *number < app.release).max();
-            let to = body.to.or_else(before).ok_or_else(|| {
+            let to = body.to.or_else(proven).or_else(before).ok_or_else(|| {
                 AppError::invalid("to", format!("release {} of {} has none before it", app.release, app.key))
             })?;
             Ok(Command::MoveApp { app: app.key.clone(), deployment, to, expect })

@@ -383,6 +383,9 @@ fn config(pace: Pace) -> Result<Config, openraft::ConfigError> {
         election_timeout_min: pace.election_min,
         election_timeout_max: pace.election_max,
         enable_pre_vote: Some(true),
+        // The state machine is in memory and the mark of what was committed is written behind the log, so one that led
+        // before a crash may know less than it has acknowledged. It hears that from an election.
+        enable_leader_restore: Some(false),
         max_payload_entries: ENTRIES_PER_APPEND,
         snapshot_policy: SnapshotPolicy::LogsSinceLast(ENTRIES_PER_SNAPSHOT),
         max_in_snapshot_log_to_keep: ENTRIES_KEPT,

@@ -25,7 +25,8 @@ pub(crate) async fn drive(mut reconciler: impl Reconciler, node: RaftNode, stop:
         let wait = tokio::time::sleep(reconciler.period());
         tokio::select! {
             () = wait => {}
-            changed = applied.changed() => {
+            // What failed is tried again each period: a failure may itself be a change.
+            changed = applied.changed(), if !failing => {
                 if changed.is_err() {
                     return;
                 }

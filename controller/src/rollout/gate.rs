@@ -5,12 +5,15 @@
 //!                                  └── failed, or not healthy by the deadline ──▶ failed ──▶ roll back | pause | go on
 //! ```
 //!
-//! So many slots at a time are between outdated and proven as the rules' parallelism says; the next ones come after the
-//! last was proven and the delay is over. A slot that has been emptied, because its successor needs the very port that
-//! the old one held, is between the two as well, from the moment the old one is told to stop.
+//! So many slots at a time do not serve as the rules' parallelism says; the next ones come after the last was proven and
+//! the delay is over. A slot that has been emptied, because its successor needs the very port that the old one held,
+//! does not serve from the moment the old one is told to stop. What is outdated and does not serve, because a deployment
+//! was cut short or its host is silent, is renewed before anything that does.
 
 use super::problem::slot_of;
-use crate::state::{Allocation, App, Deployment, DeploymentState, Group, OnFailure, Release, UpdateRules};
+use crate::state::{
+    Allocation, App, Deployment, DeploymentState, Group, HostStatus, OnFailure, Release, State, UpdateRules,
+};
 use omni_common::clock::Time;
 use omni_common::domain::AllocationState;
 use omni_scheduler::Slot;
@@ -38,8 +41,8 @@ pub struct Gate {
 /// How a deployment ends, or pauses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
-    /// All is as it should be.
-    Done,
+    /// All is as it should be, or as far as it can be, which is then said.
+    Done(Option<String>),
     /// It failed and the app goes back.
     RollBack(Failure),
     /// It failed and waits for a person.
@@ -60,7 +63,7 @@ pub struct Failure {
 /// One slot as a deployment sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// Nothing of the wanted release fills it.
+    /// Nothing of the wanted release fills it, or what was broken before.
     Outdated,
     /// Filled afresh; may still fail.
     Fresh,
@@ -74,27 +77,66 @@ enum Stage {
 pub type Filling = BTreeMap<String, usize>;
 
 /// What the open deployment of `app` does now; nothing when there is none, or it waits for a person.
-pub fn gate(app: &App, allocations: &[Arc<Allocation>], filling: &Filling, now: Time) -> Gate {
+pub fn gate(state: &State, app: &App, filling: &Filling, now: Time) -> Gate {
     let Some(deployment) = app.open_deployment().filter(|open| open.state == DeploymentState::Running) else {
         return Gate::default();
     };
     let Some(release) = app.wanted() else { return Gate::default() };
-    let mut tally =
-        Tally { app, deployment, filling, now, gate: Gate::default(), failed: Vec::new(), all_proven: true };
+    let allocations: Vec<&Allocation> = state.allocations_of(&app.key).map(Arc::as_ref).collect();
+    let mut tally = Tally {
+        state,
+        app,
+        deployment,
+        filling,
+        now,
+        gate: Gate::default(),
+        failed: Vec::new(),
+        through: true,
+        missing: 0,
+        proven: 0,
+    };
     for (name, group) in &release.groups {
-        tally.group(name, group, allocations);
+        tally.group(name, group, &allocations);
     }
     tally.conclude(release)
 }
 
 struct Tally<'a> {
+    state: &'a State,
     app: &'a App,
     deployment: &'a Deployment,
     filling: &'a Filling,
     now: Time,
     gate: Gate,
     failed: Vec<(&'a Allocation, OnFailure)>,
-    all_proven: bool,
+    /// Nothing is left to be renewed or waited for.
+    through: bool,
+    /// Slots that are wanted and for which there is no host.
+    missing: usize,
+    proven: usize,
+}
+
+/// The slots of a group as they are.
+struct Slots<'a> {
+    /// The newest instance of each that is to run.
+    newest: BTreeMap<Slot, (&'a Allocation, Stage)>,
+    /// Those of which any instance serves.
+    serving: BTreeSet<Slot>,
+    /// How many are being emptied or filled.
+    empty: usize,
+}
+
+impl Slots<'_> {
+    fn count(&self, stage: Stage) -> usize {
+        self.newest.values().filter(|(_, own)| *own == stage).count()
+    }
+
+    /// Outdated slots that serve, or that do not.
+    fn outdated(&self, serving: bool) -> impl Iterator<Item = Slot> {
+        let fits = move |slot: &Slot| self.serving.contains(slot) == serving;
+        let outdated = self.newest.iter().filter(|(_, (_, stage))| *stage == Stage::Outdated);
+        outdated.map(|(slot, _)| *slot).filter(fits)
+    }
 }
 
 impl<'a> Tally<'a> {
@@ -102,44 +144,39 @@ impl<'a> Tally<'a> {
         if self.deployment.back { group.rollback } else { group.update }
     }
 
-    fn group(&mut self, name: &str, group: &Group, allocations: &'a [Arc<Allocation>]) {
+    fn group(&mut self, name: &str, group: &Group, allocations: &[&'a Allocation]) {
         let rules = self.rules(group);
-        let mut slots: BTreeMap<Slot, (&Allocation, Stage)> = BTreeMap::new();
         let mut proven_last = None;
-        for (slot, held) in newest(name, group, allocations) {
-            let stage = self.stage(held, &rules);
+        let mut newest: BTreeMap<Slot, (&Allocation, Stage)> = BTreeMap::new();
+        for (slot, held) in newest_of(name, group, allocations) {
+            let stage = self.stage(slot, held, &rules);
             if stage == Stage::Proven {
                 proven_last = proven_last.max(Some(held.since.plus(Duration::from_millis(rules.monitor_ms))));
             }
-            slots.insert(slot, (held, stage));
+            newest.insert(slot, (held, stage));
         }
-        let count = |stage| slots.values().filter(|(_, own)| *own == stage).count();
-        let wanted = self.app.replicas(name, group).map_or(slots.len(), |count| count as usize);
-        let empty = emptied(name, group, allocations, &slots, self.app.replicas(name, group))
+        let own = allocations.iter().filter(|held| held.group == name);
+        let serving = own.filter(|held| self.serves(held)).map(|held| slot_of(group, held)).collect();
+        let replicas = self.app.replicas(name, group);
+        let empty = self.emptied(name, group, allocations, &newest, replicas)
             + self.filling.get(name).copied().unwrap_or(0);
-        self.all_proven &= count(Stage::Proven) >= wanted && count(Stage::Outdated) == 0 && empty == 0;
-        let failed = slots.values().filter(|(_, stage)| *stage == Stage::Failed);
-        let tolerated = wanted * rules.max_failures as usize / 1_000;
-        if count(Stage::Failed) > tolerated {
-            self.failed.extend(failed.map(|(held, _)| (*held, rules.on_failure)));
+        let slots = Slots { newest, serving, empty };
+        let wanted = replicas.map_or(slots.newest.len(), |count| count as usize);
+        let (proven, failed) = (slots.count(Stage::Proven), slots.count(Stage::Failed));
+        self.proven += proven;
+        self.missing += wanted.saturating_sub(proven + failed);
+        self.through &= slots.count(Stage::Outdated) + slots.count(Stage::Fresh) + empty == 0;
+        if failed > wanted * rules.max_failures as usize / 1_000 {
+            let all = slots.newest.values().filter(|(_, stage)| *stage == Stage::Failed);
+            self.failed.extend(all.map(|(held, _)| (*held, rules.on_failure)));
         }
-        self.next(name, &slots, empty, &rules, proven_last);
+        self.next(name, &slots, &rules, proven_last);
     }
 
     /// Chooses the slots that are replaced now.
-    fn next(
-        &mut self,
-        name: &str,
-        slots: &BTreeMap<Slot, (&Allocation, Stage)>,
-        empty: usize,
-        rules: &UpdateRules,
-        proven_last: Option<Time>,
-    ) {
-        let under_way = slots.values().filter(|(_, stage)| *stage == Stage::Fresh).count() + empty;
-        let at_once = if rules.parallelism == 0 { slots.len() } else { rules.parallelism as usize };
-        let room = at_once.saturating_sub(under_way);
-        let outdated =
-            slots.iter().filter(|(_, (_, stage))| *stage == Stage::Outdated).map(|(slot, _)| *slot);
+    fn next(&mut self, name: &str, slots: &Slots<'_>, rules: &UpdateRules, proven_last: Option<Time>) {
+        let under_way = slots.count(Stage::Fresh) + slots.empty;
+        let at_once = if rules.parallelism == 0 { slots.newest.len() } else { rules.parallelism as usize };
         // A batch begins only when the one before it is through, and then after the pause.
         let ready = proven_last.map(|last| last.plus(Duration::from_millis(rules.delay_ms)));
         if under_way > 0 && rules.delay_ms > 0 {
@@ -148,15 +185,23 @@ impl<'a> Tally<'a> {
         if let Some(ready) = ready.filter(|ready| *ready > self.now && !self.deployment.promoted) {
             return self.look_again(ready);
         }
-        self.gate.renew.extend(outdated.take(room).map(|slot| (name.to_owned(), slot)));
+        let room = at_once.saturating_sub(under_way);
+        // Of those that serve, so many less as do not: they are missing already.
+        let room_serving = room.saturating_sub(slots.outdated(false).count());
+        let chosen = slots.outdated(false).take(room).chain(slots.outdated(true).take(room_serving));
+        self.gate.renew.extend(chosen.map(|slot| (name.to_owned(), slot)));
     }
 
-    fn stage(&mut self, held: &Allocation, rules: &UpdateRules) -> Stage {
+    fn stage(&mut self, slot: Slot, held: &Allocation, rules: &UpdateRules) -> Stage {
         if held.release != self.deployment.to || held.round != self.app.round {
-            return Stage::Outdated;
+            return if self.tried(slot, held) { Stage::Failed } else { Stage::Outdated };
         }
+        // What was broken before this deployment began was not broken by it, and is filled afresh.
+        let broken = if held.placed < self.deployment.started { Stage::Outdated } else { Stage::Failed };
         match held.state {
             AllocationState::Healthy if self.deployment.promoted => Stage::Proven,
+            // A host that is silent may be about to be given up.
+            AllocationState::Healthy if !self.is_up(held) => Stage::Fresh,
             AllocationState::Healthy => {
                 let proven = held.since.plus(Duration::from_millis(rules.monitor_ms));
                 if proven <= self.now {
@@ -165,12 +210,15 @@ impl<'a> Tally<'a> {
                 self.look_again(proven);
                 Stage::Fresh
             }
-            AllocationState::Failed => Stage::Failed,
+            AllocationState::Failed => broken,
+            // All of it has ended well, as it was meant to.
+            AllocationState::Stopped => Stage::Proven,
             _ if self.deployment.promoted => Stage::Proven,
+            AllocationState::Unhealthy if broken == Stage::Outdated => broken,
             _ => {
                 let deadline = deadline(held, rules);
                 if deadline <= self.now {
-                    return Stage::Failed;
+                    return broken;
                 }
                 self.look_again(deadline);
                 Stage::Fresh
@@ -178,69 +226,103 @@ impl<'a> Tally<'a> {
         }
     }
 
+    /// Whether a successor was started in this deployment, and failed.
+    fn tried(&self, slot: Slot, held: &Allocation) -> bool {
+        let failures = self.app.failures.get(&(held.group.clone(), held.slot));
+        failures.into_iter().flatten().any(|(host, _)| match slot {
+            Slot::Replica(_) => true,
+            Slot::Host(own) => *host == own,
+        })
+    }
+
+    fn is_up(&self, held: &Allocation) -> bool {
+        self.state.hosts.get(&held.host).is_some_and(|host| host.status == HostStatus::Up)
+    }
+
+    fn serves(&self, held: &Allocation) -> bool {
+        held.is_healthy() && self.is_up(held)
+    }
+
+    /// How many wanted slots have nothing that is to run, and something that has not stopped yet. What is on a host that
+    /// was given up is not waited for.
+    fn emptied(
+        &self,
+        name: &str,
+        group: &Group,
+        allocations: &[&Allocation],
+        filled: &BTreeMap<Slot, (&Allocation, Stage)>,
+        wanted: Option<u32>,
+    ) -> usize {
+        let down = |id| self.state.hosts.get(id).is_none_or(|host| host.status == HostStatus::Down);
+        let stopping = allocations.iter().filter(|held| held.group == name && !held.run && !held.lost);
+        let stopping = stopping.filter(|held| !down(&held.host));
+        let slots: BTreeSet<Slot> = stopping.map(|held| slot_of(group, held)).collect();
+        let is_wanted = |slot: &Slot| match (slot, wanted) {
+            (Slot::Replica(number), Some(count)) => *number < count,
+            (_, count) => count.is_none(),
+        };
+        slots.iter().filter(|slot| is_wanted(slot) && !filled.contains_key(slot)).count()
+    }
+
     fn look_again(&mut self, at: Time) {
         self.gate.again = Some(self.gate.again.map_or(at, |before| before.min(at)));
     }
 
     fn conclude(mut self, release: &Release) -> Gate {
+        // What this release broke says more than what was there before it.
+        self.failed.sort_by_key(|(held, _)| held.release != release.number);
         let worst = self.failed.iter().find(|(_, on_failure)| *on_failure != OnFailure::Continue);
         if let Some((held, on_failure)) = worst {
             let failure = failure(held, release.number);
-            let back = self.deployment.from.filter(|from| *from != release.number);
-            let back = back.filter(|from| self.app.releases.contains_key(from) && !self.deployment.back);
+            let back = self.app.falls_back_to(self.deployment).filter(|_| !self.deployment.back);
             self.gate.end = Some(match (on_failure, back) {
                 (OnFailure::Rollback, Some(_)) => End::RollBack(failure),
                 (OnFailure::Rollback, None) => End::Fail(failure),
                 _ => End::Pause(failure),
             });
             self.gate.renew.clear();
-        } else if self.all_proven {
-            self.gate.end = Some(End::Done);
+        } else if self.through && self.missing == 0 {
+            self.gate.end = Some(End::Done(None));
+        } else if self.through && self.proven > 0 {
+            // The rest has no host. A deployment does not stay open for that: whatever breaks in a month is not its fault.
+            let patience = self.deployment.started.plus(PREPARE);
+            if self.now < patience {
+                self.look_again(patience);
+            } else {
+                let (missing, wait) =
+                    (self.missing, if self.missing == 1 { "instance waits" } else { "instances wait" });
+                let reason = format!("{missing} {wait} for a host that has room");
+                self.gate.end = Some(End::Done(Some(reason)));
+            }
         }
         self.gate
     }
 }
 
-/// When one that is not healthy yet has failed. Getting ready, which may pull many GiB, has a time of its own.
+/// When one that is not healthy yet has failed. Getting ready, which may pull many GiB, has a time of its own; one that
+/// turns healthy and unhealthy without end has the two together.
 fn deadline(held: &Allocation, rules: &UpdateRules) -> Time {
+    let (ready, within) = (held.placed.plus(PREPARE), Duration::from_millis(rules.deadline_ms));
     match held.state {
-        AllocationState::Pending | AllocationState::Preparing => held.placed.plus(PREPARE),
-        _ => held.since.plus(Duration::from_millis(rules.deadline_ms)),
+        AllocationState::Pending | AllocationState::Preparing => ready,
+        _ => held.since.plus(within).min(ready.plus(within)),
     }
 }
 
 /// The newest instance of each slot that is to run.
-fn newest<'a>(
+fn newest_of<'a>(
     name: &str,
     group: &Group,
-    allocations: &'a [Arc<Allocation>],
+    allocations: &[&'a Allocation],
 ) -> BTreeMap<Slot, &'a Allocation> {
     let mut slots: BTreeMap<Slot, &Allocation> = BTreeMap::new();
-    for held in allocations.iter().filter(|held| held.group == name && held.counts()) {
+    for held in allocations.iter().copied().filter(|held| held.group == name && held.counts()) {
         let newest = slots.entry(slot_of(group, held)).or_insert(held);
         if newest.epoch < held.epoch {
             *newest = held;
         }
     }
     slots
-}
-
-/// How many wanted slots have nothing that is to run, and something that has not stopped yet. What is on a host that was
-/// given up is not waited for.
-fn emptied(
-    name: &str,
-    group: &Group,
-    allocations: &[Arc<Allocation>],
-    filled: &BTreeMap<Slot, (&Allocation, Stage)>,
-    wanted: Option<u32>,
-) -> usize {
-    let stopping = allocations.iter().filter(|held| held.group == name && !held.run && !held.lost);
-    let slots: BTreeSet<Slot> = stopping.map(|held| slot_of(group, held)).collect();
-    let is_wanted = |slot: &Slot| match (slot, wanted) {
-        (Slot::Replica(number), Some(count)) => *number < count,
-        (_, count) => count.is_none(),
-    };
-    slots.iter().filter(|slot| is_wanted(slot) && !filled.contains_key(slot)).count()
 }
 
 fn failure(held: &Allocation, release: u64) -> Failure {

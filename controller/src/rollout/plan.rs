@@ -2,7 +2,7 @@
 
 use super::foreign::Foreign;
 use super::gate::{End, Filling, Gate, gate};
-use super::problem::{next_forgotten, problem};
+use super::problem::{next_forgotten, next_overdue, problem};
 use crate::state::command::PlanStep;
 use crate::state::{Allocation, App, AppKey, DeploymentState, Goal, GpuGrant, State};
 use omni_common::clock::Time;
@@ -37,13 +37,14 @@ pub trait Ids {
 /// Decides everything that can be decided about `state` at `now`.
 pub fn decide(state: &State, foreign: &BTreeMap<HostId, Foreign>, now: Time, ids: &mut dyn Ids) -> Decision {
     let mut decision = Decision::default();
+    // Moments in the state come from other clocks than ours.
+    let now = now.max(state.now);
     let gates = gates(state, foreign, now);
     for (key, gate) in &gates {
         decision.again = earlier(decision.again, gate.again);
         decision.steps.extend(gate.end.as_ref().and_then(|end| conclude(state, key, end, ids)));
     }
-    let drained = state.drains.values().filter_map(|drain| drain.deadline).filter(|by| now < *by).min();
-    decision.again = earlier(earlier(decision.again, drained), next_forgotten(state, now));
+    decision.again = earlier(earlier(decision.again, next_overdue(state, now)), next_forgotten(state, now));
     decision.steps.extend(purges(state, ids));
     decision.steps.extend(forgotten(state));
     decision.plan = sched::plan(&problem(state, &gates, foreign, now));
@@ -62,7 +63,7 @@ pub fn problem_of(state: &State, foreign: &BTreeMap<HostId, Foreign>, now: Time)
 /// nothing can fill holds up nobody; which is which, the scheduler knows.
 fn gates(state: &State, foreign: &BTreeMap<HostId, Foreign>, now: Time) -> BTreeMap<AppKey, Gate> {
     let gates = gates_with(state, &BTreeMap::new(), now);
-    let goes_on = |gate: &Gate| !gate.renew.is_empty() || gate.end == Some(End::Done);
+    let goes_on = |gate: &Gate| !gate.renew.is_empty() || matches!(gate.end, Some(End::Done(_)));
     if !gates.values().any(goes_on) {
         return gates;
     }
@@ -88,11 +89,7 @@ fn filling(state: &State, foreign: &BTreeMap<HostId, Foreign>, now: Time) -> BTr
 fn gates_with(state: &State, filling: &BTreeMap<AppKey, Filling>, now: Time) -> BTreeMap<AppKey, Gate> {
     let none = Filling::new();
     let open = state.apps.values().filter(|app| app.open_deployment().is_some());
-    open.map(|app| {
-        let allocations: Vec<Arc<Allocation>> = state.allocations_of(&app.key).cloned().collect();
-        (app.key.clone(), gate(app, &allocations, filling.get(&app.key).unwrap_or(&none), now))
-    })
-    .collect()
+    open.map(|app| (app.key.clone(), gate(state, app, filling.get(&app.key).unwrap_or(&none), now))).collect()
 }
 
 fn earlier(one: Option<Time>, other: Option<Time>) -> Option<Time> {
@@ -107,7 +104,7 @@ fn conclude(state: &State, key: &AppKey, end: &End, ids: &mut dyn Ids) -> Option
     let step =
         |how, reason, log| PlanStep::Conclude { app: key.clone(), deployment, state: how, reason, log };
     Some(match end.clone() {
-        End::Done => step(DeploymentState::Done, None, None),
+        End::Done(reason) => step(DeploymentState::Done, reason, None),
         End::Pause(failure) => step(DeploymentState::Paused, Some(failure.reason), failure.log),
         End::Fail(failure) => step(DeploymentState::Failed, Some(failure.reason), failure.log),
         End::RollBack(failure) => PlanStep::RollBack {

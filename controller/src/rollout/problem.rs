@@ -17,6 +17,8 @@ use std::time::Duration;
 
 /// An instance that fails is tried elsewhere so often; then it waits for a person, or for its failures to be forgotten.
 const RESCHEDULES: u32 = 3;
+/// After the time for emptying a host is over, a successor that has been placed gets this long to become healthy.
+const HANDOVER: Duration = Duration::from_secs(300);
 /// A failure counts for this long: what is broken for good costs a few starts an hour.
 const FORGOTTEN: Duration = Duration::from_secs(3_600);
 
@@ -59,7 +61,8 @@ fn hosts(state: &State, foreign: &BTreeMap<HostId, Foreign>, now: Time) -> Vec<s
             state_since: host.status_since,
             cordoned: host.cordoned,
             draining: state.drains.contains_key(&host.id),
-            overdue: state.drains.get(&host.id).and_then(|drain| drain.deadline).is_some_and(|by| by <= now),
+            overdue: deadline(state, host).is_some_and(|by| by <= now),
+            expired: deadline(state, host).is_some_and(|by| by.plus(HANDOVER) <= now),
             millicores: facts.map_or(0, |facts| u64::from(facts.cpus) * 1_000),
             memory: facts.map_or(0, |facts| facts.memory_total),
             gpus: facts.map(|facts| gpus(facts, others)).unwrap_or_default(),
@@ -70,6 +73,16 @@ fn hosts(state: &State, foreign: &BTreeMap<HostId, Foreign>, now: Time) -> Vec<s
         }
     };
     state.hosts.values().map(one).collect()
+}
+
+fn deadline(state: &State, host: &crate::state::Host) -> Option<Time> {
+    state.drains.get(&host.id).and_then(|drain| drain.deadline)
+}
+
+/// When a drain's time is over next, or its patience with what is on its way.
+pub(super) fn next_overdue(state: &State, now: Time) -> Option<Time> {
+    let all = state.drains.values().filter_map(|drain| drain.deadline);
+    all.flat_map(|by| [by, by.plus(HANDOVER)]).filter(|at| now < *at).min()
 }
 
 /// A host counts as down only when its last lease is over by the margin, so nothing exclusive runs there any more. One

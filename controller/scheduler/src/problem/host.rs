@@ -122,6 +122,8 @@ pub struct Host {
     pub draining: bool,
     /// It was to be empty by now: what cannot go elsewhere stops.
     pub overdue: bool,
+    /// It is overdue for so long that not even a successor on its way is waited for.
+    pub expired: bool,
     /// What keeps groups away.
     pub taints: Vec<Taint>,
     /// CPU time it has, thousandths of a CPU.
@@ -157,6 +159,7 @@ impl Host {
             cordoned: false,
             draining: false,
             overdue: false,
+            expired: false,
             taints: Vec::new(),
             millicores: 0,
             memory: 0,

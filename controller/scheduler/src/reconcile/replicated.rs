@@ -75,7 +75,7 @@ impl<'a> Planner<'a> {
     }
 
     /// Whether it is a replica that was told to stop, and whose host can be expected to say when it has.
-    fn stops(&self, held: &Held) -> bool {
+    pub(super) fn stops(&self, held: &Held) -> bool {
         let replica = matches!(held.allocation.slot, Slot::Replica(_));
         let told = !held.allocation.wanted() && !held.allocation.is_over();
         replica && told && held.host.is_some() && !self.index.state(held).is_down()

@@ -58,6 +58,10 @@ impl Planner<'_> {
             self.stop(team, current, StopWhy::Failed);
             return self.settle_running(team, keeper);
         }
+        if keeper.host.is_some_and(|ix| self.index.host(ix).departs() && self.index.host(ix).expired) {
+            self.stop(team, keeper, StopWhy::Overdue);
+            return self.count_stopped(team, keeper);
+        }
         let to = self.host_ref(current);
         self.wait_at(team, keeper, Wait::Handover(to));
     }

@@ -239,3 +239,23 @@ fn what_cannot_go_elsewhere_stops_when_the_time_is_over() {
          move web#0@1 on a to b@2: its host is emptied",
     );
 }
+
+#[test]
+fn a_drain_that_is_overdue_does_not_wait_for_a_successor_that_never_serves() {
+    check(
+        "host a overdue
+         host b
+         group web
+         alloc web#0 on a healthy
+         alloc web#0@2 on b starting",
+        "wait web#0 on a: its replacement on b is not healthy yet",
+    );
+    check(
+        "host a expired
+         host b
+         group web
+         alloc web#0 on a healthy
+         alloc web#0@2 on b starting",
+        "stop web#0@1 on a: its host was to be empty by now",
+    );
+}

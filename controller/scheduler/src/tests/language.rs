@@ -3,7 +3,7 @@
 //! ```text
 //! host NAME [region= zone= cpus= memory= arch= os= label=k:v engine=k:v taint=k[:v] role=manager since=SECONDS
 //!            foreign-cpus= foreign-memory= foreign-port= image= gpu=ID:MODEL:MEMORY[:FOREIGN-MEMORY]]
-//!           [pending|suspect|down|fenced|leaving] [cordoned] [draining|overdue]
+//!           [pending|suspect|down|fenced|leaving] [cordoned] [draining|overdue|expired]
 //! group NAME [replicas=|global] [exclusive] [cpus= memory= port=[IP:]N[/udp] constraint= region= spread=
 //!            tolerate=k[:v] volume=NAME[:SLOT:HOST] image= local-image= platform= critical tier= after=GROUP
 //!            failover= per-host= min-healthy= max-moving= retries= failed=SLOT:HOST epoch-floor=
@@ -120,6 +120,7 @@ fn host(text: &str, index: usize) -> Host {
             "cordoned" => host.cordoned = true,
             "draining" => host.draining = true,
             "overdue" => (host.draining, host.overdue) = (true, true),
+            "expired" => (host.draining, host.overdue, host.expired) = (true, true, true),
             _ => panic!("`{key}` says nothing of a host"),
         }
     }

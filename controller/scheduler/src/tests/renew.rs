@@ -86,3 +86,15 @@ fn one_that_is_not_healthy_is_not_waited_for() {
          place web#0@2 on a: takes the place of an outdated one",
     );
 }
+
+#[test]
+fn room_that_is_on_its_way_is_waited_for() {
+    check(
+        "host a
+         host b
+         group web port=80 renew=0
+         alloc web#0 on a healthy
+         alloc web#0@2 on b starting told-to-stop",
+        "wait web#0 on a: web#0@2 on b has to stop first",
+    );
+}

@@ -230,3 +230,22 @@ fn a_host_is_empty_when_the_time_is_over() {
     world.settle();
     assert!(world.runs.is_empty() && Some(world.now) >= deadline, "{:?}", world.table());
 }
+
+#[test]
+fn exclusive_work_that_was_told_to_stop_on_a_host_that_died_goes_on_elsewhere() {
+    let mut world = World::new(3);
+    world.deploy([("main", Group { exclusive: true, ..group("job:1", 1) })]);
+    world.settle();
+    let number = busy(&world);
+    world.apply(Command::DrainHost { host: host(number), drain: true, deadline: None }).expect("taken");
+    let (based_on, steps) = (world.state.plan_version, world.decide().steps);
+    world.apply(Command::AdoptPlan { based_on, steps }).expect("told to stop");
+    // It dies before it can answer.
+    world.cut.insert(host(number));
+    world.status(number, HostStatus::Down);
+    world.runs.clear();
+    world.settle();
+    assert_eq!(world.healthy("main"), 1, "{:?}", world.table());
+    returns(&mut world, number);
+    assert_eq!((world.healthy("main"), world.runs.len()), (1, 1));
+}

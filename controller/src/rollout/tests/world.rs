@@ -22,6 +22,8 @@ pub(super) struct World {
     pub(super) bad: BTreeSet<String>,
     /// Images whose containers never become healthy.
     pub(super) sick: BTreeSet<String>,
+    /// Images whose containers do their work and end.
+    pub(super) ends: BTreeSet<String>,
     /// Hosts that are cut off: they do nothing new and say nothing.
     pub(super) cut: BTreeSet<HostId>,
     /// What runs, by allocation, as the hosts themselves know it.
@@ -108,6 +110,7 @@ impl World {
             ids: Counter::default(),
             bad: BTreeSet::new(),
             sick: BTreeSet::new(),
+            ends: BTreeSet::new(),
             cut: BTreeSet::new(),
             runs: BTreeMap::new(),
             data: BTreeSet::new(),
@@ -306,6 +309,8 @@ impl World {
             AllocationState::Failed
         } else if is(&self.sick) {
             AllocationState::Starting
+        } else if is(&self.ends) {
+            AllocationState::Stopped
         } else {
             AllocationState::Healthy
         };

@@ -4,7 +4,8 @@ use super::apps::{end_open, event, forget, put, start_move};
 use super::records::{EventDraft, emit};
 use crate::state::command::{PlanStep, Proposal, Refusal, RefusalCode, Reply};
 use crate::state::model::{
-    Allocation, App, AppKey, DeploymentState, Drain, Goal, GpuGrant, MAX_FAILURES, Mode, State,
+    Allocation, App, AppKey, Deployment, DeploymentState, Drain, Goal, GpuGrant, HostStatus, MAX_FAILURES,
+    Mode, State,
 };
 use omni_common::clock::Time;
 use omni_common::domain::AllocationState;
@@ -26,40 +27,45 @@ pub(super) fn adopt(
             format!("the plan was made at {based_on}, the newest decision is of {}", state.plan_version);
         return Err(Refusal::new(RefusalCode::Conflict, message));
     }
+    let mut changed = false;
     for step in steps {
-        carry_out(state, step, proposal);
+        changed |= carry_out(state, step, proposal).is_some();
+    }
+    // Where planner and state are of two minds, that must be seen, and must not become a plan after the other.
+    if !changed {
+        let message = "no step of the plan can be carried out".to_owned();
+        return Err(Refusal::new(RefusalCode::Invalid, message));
     }
     state.plan_version = state.index;
     Ok(Reply::Done)
 }
 
-fn carry_out(state: &mut State, step: &PlanStep, proposal: &Proposal) {
+/// Nothing when the step had nothing to do any more.
+fn carry_out(state: &mut State, step: &PlanStep, proposal: &Proposal) -> Option<()> {
     let at = proposal.at;
     match step {
         PlanStep::Place { id, app, group, slot, host, release, gpus, why } => {
-            place(state, *id, app, (group, *slot), *host, *release, gpus, why, at);
+            place(state, *id, app, (group, *slot), *host, *release, gpus, why, at)
         }
         PlanStep::Purge { id, app, group, slot, host } => purge(state, *id, app, (group, *slot), *host, at),
         PlanStep::Stop { id, why } => stop(state, *id, why, at),
         PlanStep::Lose { id } => lose(state, *id, at),
         PlanStep::Conclude { app, deployment, state: how, reason, log } => {
-            conclude(state, app, *deployment, *how, (reason, log), at);
+            conclude(state, app, *deployment, *how, (reason, log), at).map(drop)
         }
         PlanStep::RollBack { app, deployment, back, reason, log } => {
             let failed = DeploymentState::RolledBack;
-            let Some(from) = conclude(state, app, *deployment, failed, (&Some(reason.clone()), log), at)
-            else {
-                return;
-            };
-            if let Some(mut moved) = state.apps.get(app).map(|app| App::clone(app)) {
-                start_move(state, &mut moved, *back, from, true, proposal);
+            let ended = conclude(state, app, *deployment, failed, (&Some(reason.clone()), log), at)?;
+            let mut moved = state.apps.get(app).map(|app| App::clone(app))?;
+            if let Some(to) = moved.falls_back_to(&ended) {
+                start_move(state, &mut moved, *back, to, true, proposal);
                 put(state, moved);
             }
+            Some(())
         }
         PlanStep::Forget { app } => {
-            if state.allocations_of(app).next().is_none() {
-                forget(state, app, at);
-            }
+            let gone = state.allocations_of(app).next().is_none();
+            gone.then(|| forget(state, app, at))
         }
     }
 }
@@ -75,20 +81,21 @@ fn place(
     gpus: &[GpuGrant],
     why: &str,
     at: Time,
-) {
-    let Some(app) = state.apps.get(key).cloned() else { return };
-    let Some(wanted) = app.releases.get(&release).and_then(|release| release.groups.get(group)) else {
-        return;
-    };
-    let Some(name) = state.hosts.get(&host).map(|host| host.name.clone()) else { return };
+) -> Option<()> {
+    let app = state.apps.get(key).cloned()?;
+    let wanted = app.releases.get(&release).and_then(|release| release.groups.get(group))?;
+    let name = state.hosts.get(&host).map(|host| host.name.clone())?;
     let same_slot = |other: &Allocation| match wanted.mode {
         // Each host is a slot of its own.
         Mode::Global => other.host == host,
         Mode::Replicated(_) => other.slot == slot,
     };
-    let of_slot = |other: &&Arc<Allocation>| other.group == group && same_slot(other) && !other.lost;
-    if wanted.exclusive && state.allocations_of(key).any(|other| of_slot(&other)) {
-        return;
+    // What is on a host that is down has stopped with its lease, and is told so before it gets another.
+    let down = |id: &HostId| state.hosts.get(id).is_some_and(|host| host.status == HostStatus::Down);
+    let may_run = |other: &Allocation| !other.lost && !down(&other.host);
+    let of_slot = |other: &Allocation| other.group == group && same_slot(other) && may_run(other);
+    if wanted.exclusive && state.allocations_of(key).any(|other| of_slot(other)) {
+        return None;
     }
     let allocation = Allocation {
         release,
@@ -106,6 +113,7 @@ fn place(
     let message = format!("{key}: {group} {slot} of release {release} goes to {name}: {why}");
     emit(state, at, of(&allocation, "allocation.placed", message));
     insert(state, allocation);
+    Some(())
 }
 
 /// Sends somebody to the data of an app that goes with it: an allocation that never ran, and that is over when its host
@@ -117,14 +125,15 @@ fn purge(
     (group, slot): (&str, u32),
     host: HostId,
     at: Time,
-) {
-    let Some(app) = state.apps.get(key).filter(|app| app.goal == Goal::Purge).cloned() else { return };
+) -> Option<()> {
+    let app = state.apps.get(key).filter(|app| app.goal == Goal::Purge).cloned()?;
     if !state.hosts.contains_key(&host) || !app.releases.contains_key(&app.release) {
-        return;
+        return None;
     }
     let why = "its data is here".to_owned();
     let allocation = Allocation { why, ..told(state, id, &app, (group, slot), host, at) };
     insert(state, allocation);
+    Some(())
 }
 
 /// An allocation that its host is told of now: of the wanted release, not to run, with nothing of its own.
@@ -165,8 +174,8 @@ fn insert(state: &mut State, allocation: Allocation) {
     state.allocations.insert(allocation.id, Arc::new(allocation));
 }
 
-fn stop(state: &mut State, id: AllocationId, why: &str, at: Time) {
-    let Some(found) = state.allocations.get(&id).filter(|found| found.run).cloned() else { return };
+fn stop(state: &mut State, id: AllocationId, why: &str, at: Time) -> Option<()> {
+    let found = state.allocations.get(&id).filter(|found| found.run).cloned()?;
     let mut allocation = Allocation::clone(&found);
     allocation.run = false;
     allocation.epoch = state.index;
@@ -175,10 +184,11 @@ fn stop(state: &mut State, id: AllocationId, why: &str, at: Time) {
     emit(state, at, of(&allocation, "allocation.stopping", message));
     state.generations.insert(found.host, state.index);
     state.allocations.insert(id, Arc::new(allocation));
+    Some(())
 }
 
-fn lose(state: &mut State, id: AllocationId, at: Time) {
-    let Some(found) = state.allocations.get(&id).filter(|found| !found.lost).cloned() else { return };
+fn lose(state: &mut State, id: AllocationId, at: Time) -> Option<()> {
+    let found = state.allocations.get(&id).filter(|found| !found.lost).cloned()?;
     let mut allocation = Allocation::clone(&found);
     (allocation.lost, allocation.since) = (true, at);
     let host = state.hosts.get(&found.host).map_or("a removed host", |host| host.name.as_str());
@@ -186,9 +196,10 @@ fn lose(state: &mut State, id: AllocationId, at: Time) {
     emit(state, at, of(&allocation, "allocation.lost", message));
     state.generations.insert(found.host, state.index);
     state.allocations.insert(id, Arc::new(allocation));
+    Some(())
 }
 
-/// Ends the open deployment if it is this one; gives the release it came from.
+/// Ends the open deployment if it is this one; gives it as it was then.
 fn conclude(
     state: &mut State,
     key: &AppKey,
@@ -196,13 +207,13 @@ fn conclude(
     how: DeploymentState,
     (reason, log): (&Option<String>, &Option<String>),
     at: Time,
-) -> Option<u64> {
+) -> Option<Deployment> {
     let mut app = state.apps.get(key).map(|app| App::clone(app))?;
     if app.open_deployment().is_none_or(|open| open.id != deployment) {
         return None;
     }
-    let ended = end_open(&mut app, how, reason.clone(), log.clone(), at)?;
-    let (from, to) = (ended.from, ended.to);
+    let ended = end_open(&mut app, how, reason.clone(), log.clone(), at)?.clone();
+    let to = ended.to;
     let (kind, said) = match how {
         DeploymentState::Done => ("deployment.done", "is done"),
         DeploymentState::Paused => ("deployment.paused", "is paused"),
@@ -215,7 +226,7 @@ fn conclude(
     let draft = event(kind, key, message).with("deployment", &deployment.to_string());
     emit(state, at, draft.with("release", &to.to_string()));
     put(state, app);
-    from
+    Some(ended)
 }
 
 /// What an agent says of its allocations. What is about an older epoch says nothing of this one.
@@ -234,12 +245,10 @@ pub(super) fn record(
         let unknown: Vec<_> =
             state.allocations_on(host).filter(|held| !named.contains(&held.id)).cloned().collect();
         for allocation in unknown {
-            let purged = state.apps.get(&allocation.app).is_some_and(|app| app.goal == Goal::Purge);
-            if allocation.run || purged {
-                // It was placed and the agent has not heard of it yet, or its folder was lost.
+            // It was placed and the agent has not heard of it yet, or its folder was lost. Of what was told to stop,
+            // silence proves nothing: the account may be older than the telling, and whoever is told answers.
+            if allocation.run {
                 change(state, &allocation, AllocationState::Pending, None, None, at);
-            } else {
-                remove(state, &allocation, at);
             }
         }
     }
@@ -272,7 +281,8 @@ fn change(
     }
     let mut allocation = found.clone();
     if found.state != to {
-        allocation.since = at;
+        // Reports come by way of many clocks; the state's own never goes back.
+        allocation.since = state.now;
         if to == AllocationState::Failed && found.run {
             remember_failure(state, found, at);
         }
@@ -289,10 +299,10 @@ fn change(
     state.allocations.insert(allocation.id, Arc::new(allocation));
 }
 
-/// A failure outside a deployment counts against its host. Within one, the deployment itself fails and goes back.
+/// A failure counts against its host and its slot, until the app moves to another release.
 fn remember_failure(state: &mut State, found: &Allocation, at: Time) {
     let Some(app) = state.apps.get(&found.app) else { return };
-    if app.release != found.release || app.open_deployment().is_some() {
+    if app.release != found.release || app.round != found.round {
         return;
     }
     let mut app = App::clone(app);

@@ -116,7 +116,9 @@ fn named(spec: &ContentDigest, files: &[ContentDigest]) -> BTreeSet<ContentDiges
 fn forget_releases(state: &mut State, app: &mut App) {
     let mut needed: BTreeSet<u64> = state.allocations_of(&app.key).map(|running| running.release).collect();
     needed.insert(app.release);
-    needed.extend(app.open_deployment().and_then(|deployment| deployment.from));
+    let open = app.open_deployment();
+    needed.extend(open.and_then(|deployment| deployment.from));
+    needed.extend(open.and_then(|deployment| app.falls_back_to(deployment)));
     let spare: Vec<u64> = app.releases.keys().copied().filter(|number| !needed.contains(number)).collect();
     let excess = app.releases.len().saturating_sub(MAX_RELEASES);
     for number in spare.into_iter().take(excess) {
@@ -254,12 +256,18 @@ pub(super) fn set_goal(
     if goal != Goal::Run {
         end_open(&mut app, DeploymentState::Superseded, None, None, proposal.at);
     }
+    let half_moved = app.deployment().is_some_and(|newest| newest.state == DeploymentState::Superseded);
     app.goal = goal;
     app.revision = state.index;
     if goal == Goal::Purge {
         told_anew(state, key);
     }
     emit(state, proposal.at, event(kind, key, format!("{key} {what}")).with("by", &proposal.actor.name));
+    if goal == Goal::Run && half_moved {
+        // It was stopped in the middle of a move, which has yet to show that its release works.
+        let to = app.release;
+        start_move(state, &mut app, DeploymentId(proposal.request.0), to, false, proposal);
+    }
     put(state, app);
     Ok(Reply::Done)
 }
@@ -340,6 +348,8 @@ pub(super) fn steer(
         }
         Steer::Resume => {
             (open.state, open.since, open.reason) = (DeploymentState::Running, at, None);
+            // What failed is tried again.
+            app.failures.clear();
             ("deployment.resumed", "goes on")
         }
         Steer::Promote => {
@@ -349,14 +359,16 @@ pub(super) fn steer(
         }
         Steer::Abort => ("deployment.aborted", "was given up"),
     };
-    let from = open.from;
+    let open = open.clone();
+    // A way back is given up for where it came from.
+    let back_to = if open.back { None } else { app.falls_back_to(&open) }.or(open.from);
     let draft = event(kind, key, format!("the deployment of {key} {said}"));
     emit(state, at, draft.with("deployment", &deployment.to_string()).with("by", &proposal.actor.name));
     if what == Steer::Abort {
         let reason = Some(format!("given up by {}", proposal.actor.name));
         end_open(&mut app, DeploymentState::Aborted, reason, None, at);
-        match from.filter(|from| app.releases.contains_key(from)) {
-            Some(from) => start_move(state, &mut app, back, from, true, proposal),
+        match back_to.filter(|to| app.releases.contains_key(to)) {
+            Some(to) => start_move(state, &mut app, back, to, true, proposal),
             None => app.goal = Goal::Stop,
         }
     }

@@ -82,6 +82,14 @@ impl App {
         self.deployment().filter(|deployment| deployment.state.is_open())
     }
 
+    /// Where a deployment goes back to: the last release that was proven, which need not be the one that it began from.
+    /// Nothing when that is where it goes.
+    pub fn falls_back_to(&self, deployment: &Deployment) -> Option<u64> {
+        let done = self.deployments.iter().rev().find(|past| past.state == DeploymentState::Done);
+        let to = done.map(|past| past.to).or(deployment.from)?;
+        (to != deployment.to && self.releases.contains_key(&to)).then_some(to)
+    }
+
     /// How many instances of a group of the wanted release are wanted; absent for one on each fitting host.
     pub fn replicas(&self, name: &str, group: &Group) -> Option<u32> {
         match group.mode {
