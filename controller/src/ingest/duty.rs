@@ -61,12 +61,14 @@ impl LeaderDuty {
         let index = self.node.read_index().await?;
         let state = self.node.store().at_least(index).await;
         let default = state.cluster.as_ref().map_or_else(LivenessConfig::default, |cluster| cluster.liveness);
-        self.in_term(|term, _| {
+        self.in_term(|term, now| {
             // Another term's detector knows nothing of verdicts that were on their way when the index was read.
             let beats = if term.number == number { beats } else { &[] };
             let grants = beats.iter().filter_map(|beat| {
                 let host = state.hosts.get(&beat.host).filter(|host| term.detector.may_lease(host))?;
-                let ttl_ms = host.liveness.unwrap_or(default).lease_ms;
+                let config = host.liveness.unwrap_or(default);
+                term.detector.granted(host.id, &config, now);
+                let ttl_ms = config.lease_ms;
                 let generation = state.generations.get(&beat.host).copied().unwrap_or(0);
                 Some(Grant { host: beat.host, sent_ms: beat.sent_ms, ttl_ms, generation })
             });

@@ -36,6 +36,8 @@ pub(crate) struct Detector {
     began: Duration,
     swept: Duration,
     heard: BTreeMap<HostId, Heard>,
+    /// Until when leases may be out that were granted in this term, the margin included.
+    earned: BTreeMap<HostId, Duration>,
     /// Hosts that a sweep found down, while it is not known what the log made of that.
     undecided: BTreeSet<HostId>,
 }
@@ -43,12 +45,25 @@ pub(crate) struct Detector {
 impl Detector {
     /// A detector that begins to listen at `now`.
     pub(crate) fn new(now: Duration) -> Self {
-        Self { began: now, swept: now, heard: BTreeMap::new(), undecided: BTreeSet::new() }
+        Self {
+            began: now,
+            swept: now,
+            heard: BTreeMap::new(),
+            earned: BTreeMap::new(),
+            undecided: BTreeSet::new(),
+        }
     }
 
     /// A heartbeat of `host` arrived at `now`.
     pub(crate) fn observe(&mut self, host: HostId, boot: BootId, now: Duration) {
         self.heard.insert(host, Heard { at: now, boot });
+    }
+
+    /// At `now` a heartbeat of `host` earned a lease by these times.
+    pub(crate) fn granted(&mut self, host: HostId, config: &LivenessConfig, now: Duration) {
+        let until = now + Duration::from_millis(config.down_ms().into());
+        let earned = self.earned.entry(host).or_default();
+        *earned = until.max(*earned);
     }
 
     /// What should change, at `now`, about the status of hosts in `state`.
@@ -59,6 +74,9 @@ impl Detector {
         self.swept = now;
         self.heard.retain(|host, _| state.hosts.contains_key(host));
         self.undecided.retain(|host| state.hosts.contains_key(host));
+        self.earned.retain(|host, _| state.hosts.contains_key(host));
+        // The leader before may have granted by longer times.
+        let inherited = state.lease_floor.map_or(Duration::ZERO, |floor| self.began + floor.at(state.now));
         let default = state.cluster.as_ref().map_or_else(LivenessConfig::default, |cluster| cluster.liveness);
         let found: Vec<_> = state
             .hosts
@@ -66,7 +84,13 @@ impl Detector {
             .filter_map(|host| {
                 let heard = self.heard.get(&host.id);
                 let config = host.liveness.unwrap_or(default);
-                let status = judge(host.status, heard.map(|heard| heard.at), self.began, now, &config);
+                let leased = self.earned.get(&host.id).copied().unwrap_or_default().max(inherited);
+                let status = match judge(host.status, heard.map(|heard| heard.at), self.began, now, &config) {
+                    // Times may have become shorter since.
+                    HostStatus::Down if now < leased && host.status == HostStatus::Up => HostStatus::Suspect,
+                    HostStatus::Down if now < leased => host.status,
+                    status => status,
+                };
                 let boot = heard.map(|heard| heard.boot);
                 let restarted = boot.is_some() && boot != host.boot;
                 // Said again where it is undecided: the log keeps the order, so the last word counts.
@@ -120,6 +144,7 @@ fn judge(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::LeaseFloor;
     use omni_common::clock::Time;
     use proptest::prelude::*;
 
@@ -250,6 +275,30 @@ mod tests {
         sweep_each_second(&mut detector, &hosts, 0, 8);
         detector.sweep(&hosts, secs(60));
         assert!(!detector.may_lease(&known));
+    }
+
+    #[test]
+    fn a_lease_that_is_out_does_not_get_shorter_with_the_times() {
+        let long = LivenessConfig { lease_ms: 60_000, ..LivenessConfig::default() };
+        let known = || host(1, HostStatus::Up);
+        let mut detector = Detector::new(secs(0));
+        detector.observe(known().id, BOOT, secs(0));
+        detector.granted(known().id, &long, secs(0));
+        // The times are short again from here on.
+        let found = sweep_each_second(&mut detector, &state(vec![known()]), 0, 61);
+        assert!(found.iter().all(|transition| transition.status == HostStatus::Suspect), "{found:?}");
+        let found = detector.sweep(&state(vec![known()]), secs(62));
+        assert_eq!(found.first().map(|transition| transition.status), Some(HostStatus::Down));
+        // Another leader knows of the longer times from the state.
+        let mut shortened = state(vec![known()]);
+        shortened.lease_floor = Some(LeaseFloor { down_ms: long.down_ms(), at: shortened.now });
+        let mut next = Detector::new(secs(100));
+        let early = sweep_each_second(&mut next, &shortened, 100, 161);
+        assert!(early.iter().all(|transition| transition.status == HostStatus::Suspect), "{early:?}");
+        assert_eq!(
+            next.sweep(&shortened, secs(162)).first().map(|found| found.status),
+            Some(HostStatus::Down)
+        );
     }
 
     proptest! {

@@ -1,11 +1,13 @@
 //! What agents say of their allocations, on its way into the log. Nothing of it is dropped: the newest report of each
-//! allocation waits until it is committed.
+//! allocation waits until it is committed, or until the session in which it was said is over: the next one, wherever it
+//! is, begins with a full account, and what was said before must not be heard after it.
 
 use super::accept::Gateway;
 use crate::state::{Actor, Command};
-use omni_common::ids::{AllocationId, HostId};
+use omni_common::ids::{AllocationId, HostId, SessionId};
 use omni_common::wire::{AllocationReport, MAX_ALLOCATIONS_PER_HOST};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -21,8 +23,9 @@ pub(crate) struct Reports {
 }
 
 /// One host's reports.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 struct Account {
+    session: SessionId,
     /// It is the host's full account.
     all: bool,
     reports: BTreeMap<AllocationId, AllocationReport>,
@@ -31,7 +34,7 @@ struct Account {
 impl Account {
     /// Takes in what came after it.
     fn extend(&mut self, later: Self) {
-        if later.all {
+        if later.all || later.session != self.session {
             *self = later;
         } else {
             self.reports.extend(later.reports);
@@ -40,16 +43,21 @@ impl Account {
 }
 
 /// A full account as it arrives, frame by frame.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Arriving {
     account: Account,
 }
 
 impl Arriving {
+    /// Nothing yet, of a session.
+    pub(super) fn of(session: SessionId) -> Self {
+        Self { account: Account { session, all: false, reports: BTreeMap::new() } }
+    }
+
     /// Takes the next frame; true when the account is complete. An error when it is longer than a host may have.
     pub(super) fn take(&mut self, all: bool, reports: Vec<AllocationReport>, more: bool) -> Result<bool, ()> {
         if all {
-            self.account = Account { all, reports: BTreeMap::new() };
+            (self.account.all, self.account.reports) = (true, BTreeMap::new());
         }
         self.account.reports.extend(reports.into_iter().map(|report| (report.id, report)));
         // Those that have just stopped are reported beside as many that run.
@@ -67,9 +75,21 @@ impl Reports {
 
     /// Notes what a host says.
     pub(super) fn note(&self, host: HostId, arrived: &mut Arriving) {
-        let account = std::mem::take(&mut arrived.account);
-        self.lock().entry(host).or_default().extend(account);
+        let next = Arriving::of(arrived.account.session);
+        let account = std::mem::replace(arrived, next).account;
+        match self.lock().entry(host) {
+            Entry::Occupied(mut waiting) => waiting.get_mut().extend(account),
+            Entry::Vacant(place) => drop(place.insert(account)),
+        }
         self.filled.notify_one();
+    }
+
+    /// A session is over: nothing that was said in it is worth waiting any longer.
+    pub(super) fn forget(&self, host: HostId, session: SessionId) {
+        let mut waiting = self.lock();
+        if waiting.get(&host).is_some_and(|account| account.session == session) {
+            waiting.remove(&host);
+        }
     }
 
     /// Commits what waits until told to stop.
@@ -82,7 +102,9 @@ impl Reports {
             while let Some((host, account)) = self.next() {
                 if let Err(error) = commit(gateway, host, &account).await {
                     tracing::debug!(node = %host, error, "reports wait for the log");
-                    self.put_back(host, account);
+                    if gateway.sessions.get(host).is_some_and(|open| open.id == account.session) {
+                        self.put_back(host, account);
+                    }
                     tokio::time::sleep(RETRY).await;
                 }
                 if gateway.stop.is_cancelled() {
@@ -130,7 +152,7 @@ mod tests {
     }
 
     fn arrive(reports: &Reports, all: bool, list: Vec<AllocationReport>) {
-        let mut arriving = Arriving::default();
+        let mut arriving = Arriving::of(SessionId::from_u128(1));
         assert_eq!(arriving.take(all, list, false), Ok(true));
         reports.note(HostId::from_u128(1), &mut arriving);
     }
@@ -157,8 +179,19 @@ mod tests {
     }
 
     #[test]
+    fn what_was_said_in_a_session_is_forgotten_with_it() {
+        let (reports, host) = (Reports::default(), HostId::from_u128(1));
+        arrive(&reports, true, vec![report(1, AllocationState::Starting)]);
+        reports.forget(host, SessionId::from_u128(2));
+        let (_, account) = reports.next().expect("of another session");
+        reports.put_back(host, account);
+        reports.forget(host, SessionId::from_u128(1));
+        assert_eq!(reports.next(), None);
+    }
+
+    #[test]
     fn an_account_may_come_in_parts_and_is_bounded() {
-        let mut arriving = Arriving::default();
+        let mut arriving = Arriving::of(SessionId::from_u128(1));
         assert_eq!(arriving.take(true, vec![report(1, AllocationState::Healthy)], true), Ok(false));
         assert_eq!(arriving.take(false, vec![report(2, AllocationState::Healthy)], false), Ok(true));
         assert_eq!(arriving.account.reports.len(), 2);

@@ -95,7 +95,7 @@ async fn run(
         controllers,
         pace: Pace::new(CONTROL_PER_SECOND),
         told: 0,
-        account: Arriving::default(),
+        account: Arriving::of(session.id),
     };
     if session.runs {
         let first = GatewayFrame::Desired(desired::desired(&gateway.store.current(), host));
@@ -175,6 +175,7 @@ impl<'a> Opened<'a> {
 impl Drop for Opened<'_> {
     fn drop(&mut self) {
         self.gateway.sessions.close(&self.session);
+        self.gateway.reports.forget(self.session.host, self.session.id);
         self.gateway.observed.session_closed(self.session.host, self.session.id);
         self.gateway.replicas.publish(Observed::Gone { host: self.session.host, session: self.session.id });
     }

@@ -3,9 +3,10 @@
 use super::access::spend_join_token;
 use super::records::{EventDraft, emit};
 use crate::state::command::{Command, Proposal, Refusal, RefusalCode, Reply};
-use crate::state::model::{Cluster, Controller, Environment, JoinRole, LivenessConfig, State};
+use crate::state::model::{Cluster, Controller, Environment, JoinRole, LeaseFloor, LivenessConfig, State};
 use omni_common::domain::check_name;
 use omni_common::ids::ControllerId;
+use std::time::Duration;
 
 /// The environment that is meant when none is named.
 const DEFAULT_ENVIRONMENT: &str = "default";
@@ -134,8 +135,19 @@ pub(super) fn set_liveness(state: &mut State, config: LivenessConfig) -> Result<
     let Some(cluster) = state.cluster.as_mut() else {
         return Err(Refusal::new(RefusalCode::Bootstrap, "there is no cluster yet"));
     };
-    cluster.liveness = config;
+    let before = std::mem::replace(&mut cluster.liveness, config);
+    remember_lease(state, &before, &config);
     Ok(Reply::Done)
+}
+
+/// Leases that are out do not get shorter with the times that made them.
+pub(super) fn remember_lease(state: &mut State, before: &LivenessConfig, after: &LivenessConfig) {
+    if after.down_ms() >= before.down_ms() {
+        return;
+    }
+    let kept = state.lease_floor.filter(|floor| floor.at(state.now) > Duration::ZERO);
+    let longest = kept.map_or(0, |floor| floor.down_ms).max(before.down_ms());
+    state.lease_floor = Some(LeaseFloor { down_ms: longest, at: state.now });
 }
 
 /// Times that cannot work together would declare live hosts dead.

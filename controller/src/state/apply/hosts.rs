@@ -2,10 +2,10 @@
 
 use super::access::spend_join_token;
 use super::allocations::remove as remove_allocation;
-use super::controllers::check_liveness;
+use super::controllers::{check_liveness, remember_lease};
 use super::records::{EventDraft, emit};
 use crate::state::command::{Command, HostPatch, HostTransition, Proposal, Refusal, RefusalCode, Reply};
-use crate::state::model::{Host, HostStatus, JoinRole, State};
+use crate::state::model::{Host, HostStatus, JoinRole, LivenessConfig, State};
 use omni_common::domain::{HostFacts, check_labels, check_name};
 use omni_common::ids::HostId;
 use std::sync::Arc;
@@ -116,9 +116,15 @@ pub(super) fn update(
     let was_cordoned = host.cordoned;
     host.labels = labels;
     host.cordoned = patch.cordoned.unwrap_or(host.cordoned);
+    let liveness = host.liveness;
     host.liveness = patch.liveness.unwrap_or(host.liveness);
     host.revision = index;
     let (name, cordoned) = (host.name.clone(), host.cordoned);
+    if host.liveness != liveness {
+        let after = host.liveness;
+        let of_all = state.cluster.as_ref().map_or_else(LivenessConfig::default, |cluster| cluster.liveness);
+        remember_lease(state, &liveness.unwrap_or(of_all), &after.unwrap_or(of_all));
+    }
     state.plan_version = index;
     let (kind, message) = match (was_cordoned, cordoned) {
         (false, true) => ("host.cordoned", format!("host {name} takes nothing new")),
@@ -133,7 +139,8 @@ pub(super) fn remove(state: &mut State, id: HostId, proposal: &Proposal) -> Resu
     let host = host_mut(state, id)?;
     let (name, down) = (host.name.clone(), host.status == HostStatus::Down);
     let here: Vec<_> = state.allocations_on(id).cloned().collect();
-    let live = here.iter().filter(|held| !held.lost).count();
+    // One that is lost may run again: its host has not spoken of it yet.
+    let live = here.len();
     if live > 0 && !down {
         let message = format!(
             "host {name} still runs {live} instances; empty it with `omni drain {name}`, or stop its agent and wait until it is down"

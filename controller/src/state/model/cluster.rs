@@ -3,6 +3,7 @@
 use omni_common::clock::Time;
 use omni_common::ids::{ClusterId, ControllerId};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// How host failure is detected (DESIGN 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +28,26 @@ impl LivenessConfig {
     /// Without a heartbeat for this long a host is down, milliseconds.
     pub fn down_ms(&self) -> u32 {
         self.lease_ms.saturating_add(self.margin_ms)
+    }
+}
+
+/// Times of failure detection that were in force before shorter ones: leases of then may be out for as long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseFloor {
+    /// [`LivenessConfig::down_ms`] of then.
+    pub down_ms: u32,
+    /// When they were replaced.
+    pub at: Time,
+}
+
+impl LeaseFloor {
+    /// Leases that were granted at the last moment are over this long after it, by any clock that can be trusted at all.
+    const OVER: Duration = Duration::from_secs(600);
+
+    /// How long a silent host may hold a lease of then, as seen at `now`.
+    pub fn at(&self, now: Time) -> Duration {
+        let down = Duration::from_millis(self.down_ms.into());
+        if now < self.at.plus(down).plus(Self::OVER) { down } else { Duration::ZERO }
     }
 }
 

@@ -84,6 +84,8 @@ pub struct State {
     pub drains: OrdMap<HostId, Drain>,
     /// Alerts that hold or did lately, by fingerprint.
     pub alerts: OrdMap<String, Arc<Alert>>,
+    /// The longest times of failure detection that were given up lately.
+    pub lease_floor: Option<LeaseFloor>,
     /// Log index of the last decision about apps, placement or hosts. A plan made before it is stale.
     pub plan_version: u64,
 }
