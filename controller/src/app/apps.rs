@@ -6,7 +6,7 @@ use super::{App, AppError, Call, View};
 use crate::rollout;
 use crate::state::command::Steer;
 use crate::state::{
-    Allocation, App as AppState, AppKey, Command, Deployment, DeploymentState, Goal, Group, Mode, State,
+    Allocation, App as AppState, AppKey, Command, Deployment, DeploymentState, Goal, Group, State,
 };
 use omni_common::api::v1::{
     self as api, AllocationView, AppGoal, AppStatus, AppView, AppsQuery, DeploymentView, GroupView, Page,
@@ -229,17 +229,9 @@ pub(super) fn view(state: &State, app: &AppState, waiting: &BTreeMap<String, Vec
 fn volumes(state: &State, app: &AppState) -> Vec<VolumeView> {
     let groups = app.wanted().into_iter().flat_map(|release| &release.groups);
     let of_group = |(group_name, group): (&String, &Arc<Group>)| -> Vec<VolumeView> {
-        let places: Vec<(u32, HostId)> = match group.mode {
-            // Each host has its own, under the same slot.
-            Mode::Global => {
-                let own = state.allocations_of(&app.key).filter(|held| held.group == *group_name);
-                own.map(|held| (held.slot, held.host)).collect()
-            }
-            Mode::Replicated(_) => {
-                let own = app.homes.iter().filter(|((group, _), _)| group == group_name);
-                own.map(|((_, slot), host)| (*slot, *host)).collect()
-            }
-        };
+        let own = app.homes.iter().filter(|((group, _), _)| group == group_name);
+        let places: Vec<(u32, HostId)> =
+            own.flat_map(|((_, slot), hosts)| hosts.iter().map(|host| (*slot, *host))).collect();
         let view = |(slot, host): &(u32, HostId), name: &String| VolumeView {
             name: name.clone(),
             group: group_name.clone(),

@@ -4,7 +4,7 @@ use super::foreign::Foreign;
 use super::gate::{End, Filling, Gate, gate};
 use super::problem::{next_forgotten, next_overdue, problem};
 use crate::state::command::PlanStep;
-use crate::state::{Allocation, App, AppKey, DeploymentState, Goal, GpuGrant, State};
+use crate::state::{Allocation, App, AppKey, DeploymentState, Goal, GpuGrant, Group, State};
 use omni_common::clock::Time;
 use omni_common::ids::{AllocationId, DeploymentId, HostId};
 use omni_scheduler as sched;
@@ -47,7 +47,7 @@ pub fn decide(state: &State, foreign: &BTreeMap<HostId, Foreign>, now: Time, ids
     decision.again = earlier(earlier(decision.again, next_overdue(state, now)), next_forgotten(state, now));
     decision.steps.extend(purges(state, ids));
     decision.steps.extend(forgotten(state));
-    decision.plan = sched::plan(&problem(state, &gates, foreign, now));
+    decision.plan = held_back(state, sched::plan(&problem(state, &gates, foreign, now)));
     let placed = decision.plan.steps.iter().filter_map(|step| carry(state, step, ids));
     decision.steps.extend(placed.flatten());
     decision.steps.truncate(MAX_STEPS);
@@ -139,7 +139,74 @@ fn purges(state: &State, ids: &mut dyn Ids) -> Vec<PlanStep> {
 
 /// Where an app's data is, as far as those hosts belong to the mesh: with a host that was removed its data is out of reach.
 fn data_left<'a>(state: &'a State, app: &'a App) -> impl Iterator<Item = (&'a (String, u32), &'a HostId)> {
-    app.homes.iter().filter(|(_, host)| state.hosts.contains_key(*host))
+    let places = app.homes.iter().flat_map(|(home, hosts)| hosts.iter().map(move |host| (home, host)));
+    places.filter(|(_, host)| state.hosts.contains_key(*host))
+}
+
+/// The plan without what has to wait for another group of the same app. The scheduler knows groups and not what becomes of
+/// them from one release to the next.
+fn held_back(state: &State, mut plan: sched::Plan) -> sched::Plan {
+    for step in std::mem::take(&mut plan.steps) {
+        match &step {
+            Step::Stop { allocation, why: sched::StopWhy::NotWanted, .. }
+                if state.allocations.get(&allocation.id).is_some_and(|held| serves_on(state, held)) => {}
+            Step::Place { placement, .. } => match writer(state, placement) {
+                None => plan.steps.push(step),
+                Some(held) => plan.waiting.push(waits_for(state, placement, held)),
+            },
+            _ => plan.steps.push(step),
+        }
+    }
+    plan
+}
+
+/// Whether an instance of a group that the wanted release has no more is kept until that release is proven: until then
+/// there may be a way back. What holds data or ports that the release needs makes way at once.
+fn serves_on(state: &State, held: &Allocation) -> bool {
+    let Some(app) = state.apps.get(&held.app).filter(|app| app.goal == Goal::Run) else { return false };
+    let (Some(_), Some(wanted)) = (app.open_deployment(), app.wanted()) else { return false };
+    let Some(own) = app.group_of(held) else { return false };
+    let needs =
+        |group: &Group| group.shares_data(own) || group.ports.iter().any(|port| own.ports.contains(port));
+    !wanted.groups.contains_key(&held.group) && !wanted.groups.values().any(|group| needs(group))
+}
+
+/// An instance of another group that may still write to the data of the one that is to be placed.
+fn writer<'a>(state: &'a State, placement: &sched::Placement) -> Option<&'a Allocation> {
+    let key = &placement.group;
+    let app = state.find_app(&key.environment, &key.app)?;
+    let group = app.wanted()?.groups.get(&*key.group).filter(|group| group.exclusive)?;
+    let slot = number(placement.slot);
+    let others = state.allocations_of(&app.key).filter(|held| held.group != *key.group && !held.lost);
+    let up = |held: &Allocation| {
+        state.hosts.get(&held.host).is_some_and(|host| host.status != crate::state::HostStatus::Down)
+    };
+    others.map(Arc::as_ref).find(|held| up(held) && app.shares_data(group, (slot, placement.host.id), held))
+}
+
+/// An instance's number; of one on each host there is only the first.
+fn number(slot: Slot) -> u32 {
+    match slot {
+        Slot::Replica(number) => number,
+        Slot::Host(_) => 0,
+    }
+}
+
+fn waits_for(state: &State, placement: &sched::Placement, held: &Allocation) -> sched::Waiting {
+    let name = state.hosts.get(&held.host).map_or("a removed host", |host| host.name.as_str());
+    let of = sched::AllocationRef {
+        id: held.id,
+        group: sched::GroupKey::new(&held.app.environment, &held.app.name, &held.group),
+        slot: Slot::Replica(held.slot),
+        epoch: held.epoch,
+    };
+    let host = sched::HostRef { id: held.host, name: name.into() };
+    sched::Waiting {
+        group: placement.group.clone(),
+        slot: placement.slot,
+        host: Some(placement.host.clone()),
+        why: sched::Wait::Stopping(Box::new(of), host),
+    }
 }
 
 /// Apps that are to go and of which nothing is left.
@@ -179,10 +246,7 @@ fn place(
         id: ids.allocation(),
         app: app.key.clone(),
         group: key.group.to_string(),
-        slot: match placement.slot {
-            Slot::Replica(number) => number,
-            Slot::Host(_) => 0,
-        },
+        slot: number(placement.slot),
         host: placement.host.id,
         release: app.release,
         gpus: placement.gpus.iter().map(grant).collect(),

@@ -32,7 +32,7 @@ pub(super) fn problem(
     let running = state.apps.values().filter(|app| app.goal == Goal::Run);
     sched::Problem {
         hosts: hosts(state, foreign, now),
-        groups: running.flat_map(|app| groups(app, gates.get(&app.key), now)).collect(),
+        groups: running.flat_map(|app| groups(state, app, gates.get(&app.key), now)).collect(),
         allocations: state.allocations.values().map(|held| allocation(state, held)).collect(),
         policy: sched::Policy::default(),
     }
@@ -127,7 +127,12 @@ fn cards(gpu: &omni_common::domain::GpuFacts, others: &Foreign) -> Vec<sched::Gp
     gpu.instances.iter().map(slice).collect()
 }
 
-fn groups<'a>(app: &'a App, gate: Option<&'a Gate>, now: Time) -> impl Iterator<Item = sched::Group> + 'a {
+fn groups<'a>(
+    state: &'a State,
+    app: &'a App,
+    gate: Option<&'a Gate>,
+    now: Time,
+) -> impl Iterator<Item = sched::Group> + 'a {
     let release = app.wanted();
     release.into_iter().flat_map(|release| &release.groups).map(move |(name, group)| {
         let key = group_key(&app.key, name);
@@ -156,7 +161,7 @@ fn groups<'a>(app: &'a App, gate: Option<&'a Gate>, now: Time) -> impl Iterator<
             max_per_host: (group.max_per_host > 0).then_some(group.max_per_host),
             min_healthy: minimum(app, name, group),
             renew: renew.map(|(_, slot)| *slot).collect(),
-            renew_stops_first: stops_first(app, group),
+            renew_stops_first: stops_first(app, group) || was_exclusive(state, app, name),
             // What never was healthy is for a person to look at, not for other hosts to try.
             max_reschedules: match (group.mode, app.deployment().map(|newest| newest.state)) {
                 (Mode::Replicated(_), Some(DeploymentState::Done)) => RESCHEDULES,
@@ -190,6 +195,11 @@ fn minimum(app: &App, name: &str, group: &Group) -> u32 {
     if group.exclusive { 0 } else { count.saturating_sub(1) }
 }
 
+/// Whether an instance of before writes to data, so that whoever takes it over can start only when it has stopped.
+fn was_exclusive(state: &State, app: &App, name: &str) -> bool {
+    state.allocations_of(&app.key).any(|held| held.group == name && held.exclusive)
+}
+
 fn stops_first(app: &App, group: &Group) -> bool {
     let back = app.open_deployment().is_some_and(|open| open.back);
     let rules = if back { group.rollback } else { group.update };
@@ -211,9 +221,12 @@ fn gpu_demand(group: &Group) -> Option<sched::GpuDemand> {
 }
 
 fn volumes(app: &App, name: &str, group: &Group) -> Vec<sched::Volume> {
-    let homes = app.homes.iter().filter(|((own, _), _)| own == name);
-    let held: BTreeMap<u32, HostId> = homes.map(|((_, slot), host)| (*slot, *host)).collect();
-    let volume = |volume: &String| sched::Volume { name: volume.clone(), held: held.clone() };
+    let held = |volume: &String| match group.mode {
+        Mode::Replicated(_) => app.homes_of(name, volume),
+        // Each host has its own.
+        Mode::Global => BTreeMap::new(),
+    };
+    let volume = |volume: &String| sched::Volume { name: volume.clone(), held: held(volume) };
     group.volumes.iter().map(volume).collect()
 }
 

@@ -7,7 +7,7 @@ use omni_common::ids::HostId;
 use omni_common::wire::AllocationReport;
 
 fn home(world: &World) -> u128 {
-    let id = world.app().homes[&("main".to_owned(), 0)];
+    let id = world.home("main");
     (1..=9).find(|number| host(*number) == id).expect("one of them")
 }
 

@@ -260,7 +260,7 @@ fn data_is_never_written_by_two_and_stays_where_it_is() {
     let mut world = World::new(3).checked(at_most_one);
     world.deploy([("main", database("db:1"))]);
     world.settle();
-    let home = world.app().homes[&("main".to_owned(), 0)];
+    let home = world.home("main");
     for image in ["db:2", "db:3"] {
         world.deploy([("main", database(image))]);
         world.settle();
@@ -320,9 +320,11 @@ fn a_group_of_every_host_has_data_on_each() {
     world.deploy([("main", Group { mode: Mode::Global, ..database("cache:2") })]);
     world.settle();
     assert!(world.table().iter().all(|row| row.contains(" r2 healthy")), "{:?}", world.table());
-    world.apply(Command::SetGoal { app: key(), goal: Goal::Purge, expect: None }).expect("taken");
-    world.settle();
-    assert!(world.state.apps.is_empty() && world.data.is_empty());
+    for goal in [Goal::Stop, Goal::Purge] {
+        world.apply(Command::SetGoal { app: key(), goal, expect: None }).expect("taken");
+        world.settle();
+    }
+    assert!(world.state.apps.is_empty() && world.data.is_empty(), "{:?}", world.data);
 }
 
 #[test]
@@ -371,7 +373,7 @@ fn data_on_a_host_that_is_away_is_waited_for() {
     let mut world = World::new(2);
     world.deploy([("main", database("db:1"))]);
     world.settle();
-    let home = world.app().homes[&("main".to_owned(), 0)];
+    let home = world.home("main");
     let number = if home == host(1) { 1 } else { 2 };
     world.apply(Command::SetGoal { app: key(), goal: Goal::Stop, expect: None }).expect("taken");
     world.settle();
@@ -388,7 +390,7 @@ fn data_on_a_host_that_is_away_is_waited_for() {
     // With a host that is given up, its data is out of reach, and nobody waits for it.
     world.deploy([("main", database("db:1"))]);
     world.settle();
-    let home = world.app().homes[&("main".to_owned(), 0)];
+    let home = world.home("main");
     let number = if home == host(number) { number } else { 3 - number };
     world.cut.insert(home);
     world.status(number, HostStatus::Down);
@@ -659,7 +661,7 @@ fn an_account_from_before_a_stop_says_nothing_of_it() {
     world.deploy([("main", database("db:2"))]);
     let (based_on, steps) = (world.state.plan_version, world.decide().steps);
     world.apply(Command::AdoptPlan { based_on, steps }).expect("told to stop");
-    let home = world.app().homes[&("main".to_owned(), 0)];
+    let home = world.home("main");
     world.apply(Command::RecordAllocations { host: home, all: true, reports: vec![] }).expect("taken");
     assert_eq!(World::placed(&world.decide().steps), 0, "{:?}", world.table());
     world.settle();
@@ -674,4 +676,44 @@ fn a_plan_of_which_nothing_can_be_done_is_no_decision() {
     let before = world.state.plan_version;
     let refusal = world.apply(Command::AdoptPlan { based_on: before, steps }).expect_err("nothing to do");
     assert_eq!((refusal.code, world.state.plan_version), (RefusalCode::Invalid, before));
+}
+
+#[test]
+fn a_service_that_moves_to_another_group_takes_its_data_along_and_is_never_there_twice() {
+    fn one_writer(world: &World) {
+        let writes = |id: &omni_common::ids::AllocationId| {
+            let held = world.state.allocations.get(id)?;
+            Some(!world.state.apps.get(&held.app)?.group_of(held)?.volumes.is_empty())
+        };
+        let writers = world.runs.keys().filter(|id| writes(id) == Some(true)).count();
+        assert!(writers <= 1, "{:?}", world.table());
+    }
+    let mut world = World::new(3).checked(one_writer);
+    world.deploy([("main", database("shop:1"))]);
+    world.settle();
+    let home = world.home("main");
+    world.deploy([("main", group("web:2", 1)), ("db", database("db:2"))]);
+    world.settle();
+    assert_eq!((world.healthy("main"), world.healthy("db")), (1, 1), "{:?}", world.table());
+    assert_eq!(world.home("db"), home);
+    assert_eq!(state(&world), DeploymentState::Done);
+}
+
+#[test]
+fn a_group_with_a_new_name_takes_over_before_the_old_one_goes() {
+    fn one_serves(world: &World) {
+        assert!(world.state.allocations_of(&key()).any(|held| held.is_healthy()), "{:?}", world.table());
+    }
+    let mut world = World::new(3);
+    world.deploy([("web", group("web:1", 2))]);
+    world.settle();
+    let mut world = world.checked(one_serves);
+    world.deploy([("frontend", group("web:2", 2))]);
+    world.settle();
+    assert_eq!((world.healthy("web"), world.healthy("frontend")), (0, 2), "{:?}", world.table());
+    // And when the new one does not work, the old one has never been away.
+    world.bad.insert("web:3".to_owned());
+    world.deploy([("entrance", group("web:3", 2))]);
+    world.settle();
+    assert_eq!((world.healthy("frontend"), world.healthy("entrance")), (2, 0), "{:?}", world.table());
 }

@@ -332,6 +332,11 @@ impl World {
         Some(AllocationReport { id: held.id, epoch: held.epoch, state: to, reason: None, log })
     }
 
+    /// Where the data of the first instance is.
+    pub(super) fn home(&self, group: &str) -> HostId {
+        *self.app().homes[&(group.to_owned(), 0)].first().expect("it has been placed")
+    }
+
     pub(super) fn app(&self) -> &App {
         &self.state.apps[&key()]
     }

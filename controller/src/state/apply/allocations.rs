@@ -93,8 +93,10 @@ fn place(
     // What is on a host that is down has stopped with its lease, and is told so before it gets another.
     let down = |id: &HostId| state.hosts.get(id).is_some_and(|host| host.status == HostStatus::Down);
     let may_run = |other: &Allocation| !other.lost && !down(&other.host);
-    let of_slot = |other: &Allocation| other.group == group && same_slot(other) && may_run(other);
-    if wanted.exclusive && state.allocations_of(key).any(|other| of_slot(other)) {
+    let of_slot = |other: &Allocation| other.group == group && same_slot(other);
+    let of_data = |other: &Allocation| app.shares_data(wanted, (slot, host), other);
+    let in_the_way = |other: &Allocation| may_run(other) && (of_slot(other) || of_data(other));
+    if wanted.exclusive && state.allocations_of(key).any(|other| in_the_way(other)) {
         return None;
     }
     let allocation = Allocation {
@@ -107,7 +109,11 @@ fn place(
     };
     if !wanted.volumes.is_empty() {
         let mut app = App::clone(&app);
-        app.homes.insert((group.to_owned(), slot), host);
+        let homes = app.homes.entry((group.to_owned(), slot)).or_default();
+        if wanted.mode != Mode::Global {
+            homes.clear();
+        }
+        homes.insert(host);
         put(state, app);
     }
     let message = format!("{key}: {group} {slot} of release {release} goes to {name}: {why}");
@@ -333,10 +339,12 @@ pub(super) fn remove(state: &mut State, allocation: &Allocation, at: Time) {
     state.generations.insert(allocation.host, state.index);
     let home = (allocation.group.clone(), allocation.slot);
     if let Some(app) = state.apps.get(&allocation.app).filter(|app| app.goal == Goal::Purge)
-        && app.homes.get(&home) == Some(&allocation.host)
+        && app.homes.get(&home).is_some_and(|hosts| hosts.contains(&allocation.host))
     {
         let mut app = App::clone(app);
-        app.homes.remove(&home);
+        if let Some(hosts) = app.homes.get_mut(&home) {
+            hosts.remove(&allocation.host);
+        }
         put(state, app);
     }
     let message = format!("{}: {} {} has stopped", allocation.app, allocation.group, allocation.slot);

@@ -1,11 +1,12 @@
 //! Apps, their releases, and the moves between them.
 
+use super::Allocation;
 use imbl::OrdMap;
 use omni_common::clock::Time;
 use omni_common::domain::app::ContentDigest;
 use omni_common::ids::{DeploymentId, HostId};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -54,10 +55,9 @@ pub struct App {
     pub round: u64,
     /// The last [`MAX_DEPLOYMENTS`] moves, newest last.
     pub deployments: Vec<Deployment>,
-    /// Where the volumes of an instance are, by group and slot.
-    pub homes: BTreeMap<(String, u32), HostId>,
-    /// Where instances failed while no deployment was under way, by group and slot, oldest first. A new deployment
-    /// begins anew.
+    /// Where the volumes of an instance are, by group and slot: on one host, or on each where a group of every host ran.
+    pub homes: BTreeMap<(String, u32), BTreeSet<HostId>>,
+    /// Where instances of the wanted release failed, by group and slot, oldest first. A new deployment begins anew.
     pub failures: BTreeMap<(String, u32), Vec<(HostId, Time)>>,
     /// Log index of the last change that a person or program made, for `If-Match`.
     pub revision: u64,
@@ -80,6 +80,36 @@ impl App {
     /// The newest move, when it is not over.
     pub fn open_deployment(&self) -> Option<&Deployment> {
         self.deployment().filter(|deployment| deployment.state.is_open())
+    }
+
+    /// What placing knew of the group of an instance, where its release is kept.
+    pub fn group_of(&self, held: &Allocation) -> Option<&Arc<Group>> {
+        self.releases.get(&held.release)?.groups.get(&held.group)
+    }
+
+    /// Whether an instance writes to volumes that instance `slot` of `group`, on `host`, would write to: a service may have
+    /// moved from one group to another.
+    pub fn shares_data(&self, group: &Group, (slot, host): (u32, HostId), held: &Allocation) -> bool {
+        let Some(other) = self.group_of(held) else { return false };
+        let same = match (group.mode, other.mode) {
+            (Mode::Replicated(_), Mode::Replicated(_)) => held.slot == slot,
+            // Each host has its own.
+            _ => held.host == host,
+        };
+        same && other.shares_data(group)
+    }
+
+    /// Where a volume of the app is, by slot, whichever group brought it there. What the group `name` itself brought
+    /// counts for more.
+    pub fn homes_of(&self, name: &str, volume: &str) -> BTreeMap<u32, HostId> {
+        let has = |group: &str| {
+            let kept = self.releases.values().filter_map(|release| release.groups.get(group));
+            kept.into_iter().any(|kept| kept.volumes.iter().any(|one| one == volume))
+        };
+        let (own, others): (Vec<_>, Vec<_>) = self.homes.iter().partition(|((group, _), _)| group == name);
+        let others = others.into_iter().filter(|((group, _), _)| has(group));
+        let places = others.chain(own);
+        places.flat_map(|((_, slot), hosts)| hosts.iter().map(|host| (*slot, *host))).collect()
     }
 
     /// Where a deployment goes back to: the last release that was proven, which need not be the one that it began from.
@@ -281,6 +311,13 @@ pub struct Group {
     pub update: UpdateRules,
     /// Moves back.
     pub rollback: UpdateRules,
+}
+
+impl Group {
+    /// Whether it has a volume that another has too.
+    pub fn shares_data(&self, other: &Self) -> bool {
+        self.volumes.iter().any(|volume| other.volumes.contains(volume))
+    }
 }
 
 /// How a deployment stands.
