@@ -248,6 +248,7 @@ fn keep(
         return Err(JoinError::Answer("it names no controllers"));
     }
     ledger.save_controllers(&accepted.controllers)?;
+    ledger.clear_desired()?;
     ledger.save_identity(&StoredIdentity { cluster: accepted.cluster, host, key, chain: accepted.chain })?;
     ledger.clear_pending()?;
     ledger.clear_removed()?;

@@ -191,12 +191,21 @@ async fn a_removed_host_joins_anew_from_its_own_folder() {
     bench.controller("c1", bench.accepting());
     let options = bench.options(&["c1"]);
     let first = bench.join(&options).await.expect("accepted");
-    Ledger::open(&bench.dir()).expect("free").mark_removed(first.host).expect("disk works");
+    let ledger = Ledger::open(&bench.dir()).expect("free");
+    let old = omni_common::wire::Desired { generation: 5_000, allocations: Vec::new() };
+    ledger.save_desired(&old).and_then(|()| ledger.mark_removed(first.host)).expect("disk works");
+    drop(ledger);
     let again = bench.join(&options).await.expect("accepted");
     assert!(!again.already, "the old identity is of no use");
     let requests = bench.requests();
     assert_ne!(requests[0], requests[1], "it is another join");
     assert!(bench.join(&options).await.expect("the mark is gone").already);
+    let ledger = Ledger::open(&bench.dir()).expect("free");
+    assert_eq!(
+        ledger.desired().expect("whole"),
+        None,
+        "what the old identity was to run is nobody's business"
+    );
 }
 
 #[tokio::test]

@@ -261,6 +261,11 @@ impl Ledger {
         record::write(&self.dir, DESIRED, desired)
     }
 
+    /// Forgets what the host was to run: that was said to an identity that it has no more.
+    pub fn clear_desired(&self) -> Result<(), LedgerError> {
+        record::remove(&self.dir, DESIRED)
+    }
+
     /// The contents that are held, by name only: none of them has been read.
     pub fn contents(&self) -> Result<BTreeSet<ContentDigest>, LedgerError> {
         contents::list(&self.dir.join(CONTENTS))

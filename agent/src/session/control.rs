@@ -146,7 +146,11 @@ impl<'a> Control<'a> {
                 self.acks.answered(seq);
                 if let Some(lease) = lease {
                     self.leader.heard(Instant::now());
-                    self.agent.lease.granted(lease);
+                    // By the list of before, something might start that runs elsewhere by now. The next answer brings it
+                    // again.
+                    if self.agent.workloads.depot().is_current() {
+                        self.agent.lease.granted(lease);
+                    }
                 }
                 if let Some(list) = controllers {
                     self.agent.learn(list);

@@ -144,6 +144,8 @@ pub struct Agent {
 
 /// Errands and requests that have not ended this long after the agent was told to stop are abandoned.
 const LAST_ERRANDS: Duration = Duration::from_secs(3);
+/// After the end of the lease, exclusive work is gone after this long: the least margin that controllers allow for.
+const FENCE: Duration = Duration::from_secs(2);
 
 impl Agent {
     /// Puts an agent together; nothing happens before [`Agent::run`].
@@ -187,15 +189,37 @@ impl Agent {
 
     /// Samples, keeps a session and watches the lease until `stop`, or until the cluster sends the host away.
     pub async fn run(&self, stop: CancellationToken) -> Result<(), Removed> {
+        let workloads = self.workloads.run(self.lease.state(), self.monotonic);
+        tokio::pin!(workloads);
         let ended = tokio::select! {
             ended = self.keep(&stop) => ended,
             () = sampler::run(self) => Ok(()),
             () = self.lease.run() => Ok(()),
-            () = self.workloads.run(self.lease.state(), self.monotonic) => Ok(()),
+            () = &mut workloads => Ok(()),
         };
+        if ended.is_err() {
+            // Whoever is sent away gets no lease any more. Its exclusive work may be given to others when the last one is
+            // over, and must have stopped by then.
+            tokio::select! {
+                () = self.fenced() => {}
+                () = self.lease.run() => {}
+                () = &mut workloads => {}
+                () = stop.cancelled() => {}
+            }
+        }
         self.background.close();
         tokio::time::timeout(LAST_ERRANDS, self.background.wait()).await.ok();
         ended
+    }
+
+    /// Waits until the lease is over and what needed it has had the time to stop.
+    async fn fenced(&self) {
+        let mut state = self.lease.state();
+        if matches!(*state.borrow(), LeaseState::Valid { .. }) {
+            // The sender is ours, so the channel cannot close.
+            state.wait_for(|state| !matches!(state, LeaseState::Valid { .. })).await.ok();
+            tokio::time::sleep(FENCE).await;
+        }
     }
 
     /// Keeps a session with one of the controllers.

@@ -108,6 +108,12 @@ impl Depot {
         self.lock().desired.generation
     }
 
+    /// Whether nothing newer was told than what is held. A lease is granted for what was told.
+    pub fn is_current(&self) -> bool {
+        let told = self.told.borrow().as_ref().map_or(0, |told| told.generation);
+        told <= self.generation()
+    }
+
     /// Counts up with each change of what [`Depot::wishes`] says.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
@@ -202,8 +208,7 @@ impl Depot {
         }
         self.learn(digest, &bytes);
         // What a state needs that has not been taken up yet is not idle.
-        let told = self.told.borrow().as_ref().map_or(0, |told| told.generation);
-        if told <= self.generation() {
+        if self.is_current() {
             self.collect().await;
         }
         self.refresh();

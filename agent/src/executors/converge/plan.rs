@@ -85,6 +85,8 @@ pub struct Memory {
     pub progress: BTreeMap<AllocationId, String>,
     /// Containers that were started again.
     pub restarts: RestartBook,
+    /// Containers that the engine was asked to start and has not answered for: they may run at any moment.
+    pub starting: BTreeSet<String>,
 }
 
 /// A step that went wrong.
@@ -136,7 +138,9 @@ pub fn plan(view: &View<'_>) -> Plan {
         plan: Plan { files: Some(BTreeSet::new()), ..Plan::default() },
         networks: BTreeSet::new(),
     };
-    for wish in view.wishes {
+    // What runs first: it takes over containers of older allocations that what is to stop would take along.
+    let (run, rest): (Vec<&Wish>, Vec<&Wish>) = view.wishes.iter().partition(|wish| wish.allocation.run);
+    for wish in run.into_iter().chain(rest) {
         let account = match (wish.allocation.run, wish.allocation.purge) {
             (true, _) => planner.bring_up(wish),
             (false, false) => planner.take_down(wish),

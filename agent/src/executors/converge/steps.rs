@@ -141,13 +141,15 @@ impl Step {
     }
 
     /// Whether it has to wait for one of the steps under way: a network or volume that is being removed would be found
-    /// there, and be gone a moment later.
+    /// there, and be gone a moment later; and two that look for the same network at once would both make it, after which
+    /// the engine knows neither by its name.
     pub fn waits_for(&self, under_way: &BTreeSet<String>) -> bool {
         match &self.action {
             Action::Lay(layout) => {
                 let networks = layout.networks.keys().map(|name| removal_of("network", name));
                 let volumes = layout.volumes.keys().map(|name| removal_of("volume", name));
                 networks.chain(volumes).any(|removal| under_way.contains(&removal))
+                    || under_way.iter().any(|key| key.ends_with(" lay"))
             }
             _ => false,
         }

@@ -14,7 +14,16 @@ impl<'a> Planner<'a> {
     /// An allocation that is to be stopped and kept.
     pub(super) fn take_down(&mut self, wish: &'a Wish) -> Account {
         let allocation = &wish.allocation;
-        let mine: Vec<&Own<'_>> = self.own.iter().filter(|own| own.allocation == allocation.id).collect();
+        let key = SlotKey::from(allocation);
+        let other = |wish: &Wish| wish.allocation.run && SlotKey::from(&wish.allocation) == key;
+        // What makes way for another one of the instance goes, and is not kept.
+        let mine: Vec<&Own<'_>> = match self.view.wishes.iter().any(other) {
+            true => self.own.iter().filter(|own| own.allocation == allocation.id).collect(),
+            false => self.all_of(allocation),
+        };
+        let theirs = self.left.iter().copied().filter(|own| own.slot == key);
+        let may_run = mine.iter().copied().chain(theirs);
+        let over = !may_run.into_iter().any(|own| phase::is_alive(own.container) || self.starts(own));
         let alive: Vec<&Own<'_>> =
             mine.iter().copied().filter(|own| phase::is_alive(own.container)).collect();
         self.stop_highest(&alive);
@@ -23,8 +32,21 @@ impl<'a> Planner<'a> {
         );
         // Its files stay as well: nobody has said that it is over.
         self.plan.files = None;
-        let state = if alive.is_empty() { AllocationState::Stopped } else { AllocationState::Stopping };
+        let state = if over { AllocationState::Stopped } else { AllocationState::Stopping };
         Account { epoch: allocation.epoch, verdict: (state, None, None), spec: Some(allocation.spec.clone()) }
+    }
+
+    /// The containers of an allocation, with those that it took over from older ones of its instance, whose labels they
+    /// keep.
+    fn all_of(&mut self, allocation: &DesiredAllocation) -> Vec<&'a Own<'a>> {
+        let key = SlotKey::from(allocation);
+        let mut all: Vec<&Own<'_>> = self.own.iter().filter(|own| own.allocation == allocation.id).collect();
+        all.extend(self.left.extract_if(.., |own| own.slot == key));
+        all
+    }
+
+    fn starts(&self, own: &Own<'_>) -> bool {
+        self.view.memory.starting.contains(&own.container.id)
     }
 
     /// An instance of which nothing is to be kept: its containers go, those of older allocations of it too, then its
@@ -32,8 +54,7 @@ impl<'a> Planner<'a> {
     pub(super) fn purge(&mut self, wish: &'a Wish) -> Account {
         let allocation = &wish.allocation;
         let key = SlotKey::from(allocation);
-        let mut all: Vec<&Own<'_>> = self.own.iter().filter(|own| own.allocation == allocation.id).collect();
-        all.extend(self.left.extract_if(.., |own| own.slot == key));
+        let all = self.all_of(allocation);
         self.retire(&all);
         let mut situation = Situation::default();
         let labels = key.labels();
@@ -91,8 +112,9 @@ impl<'a> Planner<'a> {
     pub(super) fn retire(&mut self, all: &[&'a Own<'a>]) {
         let alive: Vec<&Own<'_>> = all.iter().copied().filter(|own| phase::is_alive(own.container)).collect();
         self.stop_highest(&alive);
-        for own in all.iter().filter(|own| !phase::is_alive(own.container)) {
-            if own.container.state != ContainerState::Removing {
+        for own in all {
+            let still = phase::is_alive(own.container) || self.starts(own);
+            if !still && own.container.state != ContainerState::Removing {
                 self.push(None, Action::Remove(target(own)), &mut Situation::default());
             }
         }

@@ -105,9 +105,18 @@ async fn start(
         return Err(Fault::passing("this host's lease has ended"));
     }
     note_start(shared, &target.id);
+    shared.memory().starting.insert(target.id.clone());
     let started = engine.start(&target.id).await;
-    look(shared, engine, &target.id).await?;
+    let looked = look(shared, engine, &target.id).await;
+    shared.memory().starting.remove(&target.id);
+    looked?;
     started?;
+    if exclusive && !leased.valid() {
+        // The engine took longer than the lease.
+        engine.stop(&target.id, Duration::ZERO).await?;
+        look(shared, engine, &target.id).await?;
+        return Err(Fault::passing("this host's lease ended while it started"));
+    }
     for hook in hooks {
         if let Err(reason) = run_hook(engine, target, hook).await {
             engine.stop(&target.id, Duration::ZERO).await?;

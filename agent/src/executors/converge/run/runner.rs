@@ -17,8 +17,10 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-/// Steps under way at once: enough that a slow pull holds up nobody else, few enough for a small host.
+/// Steps under way at once: few enough for a small host.
 const MAX_STEPS: usize = 8;
+/// Pulls among them, which may take hours: the others are left to what has to stop and start meanwhile.
+const MAX_PULLS: usize = 4;
 /// Everything is looked at again after this time, whatever was or was not told.
 const RESYNC: Duration = Duration::from_secs(60);
 /// An engine that is away for longer than this is told of; a restart of it is not.
@@ -236,6 +238,10 @@ impl Runner {
         for step in &plan.steps {
             let key = step.key();
             if self.busy.contains(&key) || self.busy.len() >= MAX_STEPS || step.waits_for(&self.busy) {
+                continue;
+            }
+            let pulls = matches!(step.action, Action::Pull { .. });
+            if pulls && self.busy.iter().filter(|key| key.contains(" pull ")).count() >= MAX_PULLS {
                 continue;
             }
             if let Some(at) = self.done.get(&key) {

@@ -2,7 +2,9 @@
 
 use super::world::name;
 use super::*;
+use omni_common::domain::ContainerState;
 use omni_common::domain::app::{NetworkJoin, NetworkSpec};
+use std::collections::BTreeSet;
 
 #[test]
 fn a_new_release_makes_anew_only_what_changed() {
@@ -172,4 +174,52 @@ fn what_this_engine_cannot_do_is_said() {
     world.api = (1, 43);
     world.settle();
     assert_eq!(world.says(1), "healthy");
+}
+
+#[test]
+fn what_was_taken_over_has_stopped_before_it_is_called_so() {
+    let spec = app(&["web web:1"]);
+    let mut world = World::new();
+    world.wishes = vec![wish(1, 1, &spec)];
+    world.settle();
+    // The same definition: the container stays, with the label of the allocation that made it.
+    world.wishes = vec![wish(2, 2, &spec)];
+    assert!(world.settle().is_empty());
+    world.wishes[0].allocation.run = false;
+    assert!(world.says(2).starts_with("stopping"), "{}", world.says(2));
+    assert_eq!(world.settle(), ["stop shop-web-1"]);
+    assert!(world.says(2).starts_with("stopped"), "{}", world.says(2));
+}
+
+#[test]
+fn what_the_engine_was_asked_to_start_counts_as_running() {
+    let mut world = World::new();
+    world.wishes = vec![wish(1, 1, &app(&["web web:1"]))];
+    world.settle();
+    let container = world.container("shop-web-1");
+    container.state = ContainerState::Created;
+    let id = container.id.clone();
+    world.memory.starting.insert(id);
+    world.wishes[0].allocation.run = false;
+    assert!(world.says(1).starts_with("stopping"), "{}", world.says(1));
+    world.memory.starting.clear();
+    assert!(world.says(1).starts_with("stopped"), "{}", world.says(1));
+}
+
+#[test]
+fn networks_are_made_by_one_at_a_time() {
+    let mut world = World::new();
+    let mut other = wish(2, 1, &app(&["web web:1"]));
+    other.allocation.app = "other".to_owned();
+    world.wishes = vec![wish(1, 1, &app(&["web web:1"])), other];
+    let mut lays = Vec::new();
+    while lays.is_empty() {
+        let plan = world.plan();
+        lays = plan.steps.iter().filter(|step| step.word() == "lay").cloned().collect();
+        let pulls: Vec<_> = plan.steps.iter().filter(|step| step.word() == "pull").cloned().collect();
+        pulls.iter().for_each(|pull| world.perform(pull));
+    }
+    let [one, two] = lays.as_slice() else { panic!("{lays:?}") };
+    assert!(!two.waits_for(&BTreeSet::new()));
+    assert!(two.waits_for(&BTreeSet::from([one.key()])));
 }
