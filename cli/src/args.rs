@@ -646,8 +646,8 @@ fn host_status(text: &str) -> Result<HostStatus, String> {
 
 /// One thing or many: `hosts` means `host`.
 fn topic(text: &str) -> Result<String, String> {
-    const TOPICS: [&str; 8] =
-        ["app", "allocation", "host", "container", "controller", "token", "environment", "cluster"];
+    const TOPICS: [&str; 9] =
+        ["app", "allocation", "host", "container", "alert", "controller", "token", "environment", "cluster"];
     let one = text.strip_suffix('s').unwrap_or(text);
     if TOPICS.contains(&one) {
         Ok(one.to_owned())

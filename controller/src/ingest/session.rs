@@ -5,7 +5,7 @@ use super::reports::Arriving;
 use super::sessions::Session;
 use super::{contents, desired};
 use crate::peer::wire::{Beat, Observed};
-use crate::state::{Actor, Command, command::Subject};
+use crate::state::{Actor, Command, HostStatus, LivenessConfig, State, command::Subject};
 use omni_certs::Role;
 use omni_common::domain::HostFacts;
 use omni_common::ids::{HostId, SessionId};
@@ -82,7 +82,7 @@ async fn run(
         runs: hello.capabilities.iter().any(|own| own == CAPABILITY_RUN),
     });
     let welcome = welcome(gateway, &session, protocol);
-    let controllers = welcome.controllers.version;
+    let (controllers, heartbeat_ms) = (welcome.controllers.version, welcome.heartbeat_ms);
     write(&mut replies, &GatewayFrame::Welcome(welcome)).await?;
     let _open = Opened::new(gateway, Arc::clone(&session));
     let telemetry =
@@ -93,6 +93,8 @@ async fn run(
         gateway,
         session: &session,
         controllers,
+        heartbeat_ms,
+        counted: false,
         pace: Pace::new(CONTROL_PER_SECOND),
         told: 0,
         account: Arriving::of(session.id),
@@ -127,12 +129,7 @@ fn unsupported(hello: &Hello) -> String {
 
 fn welcome(gateway: &Gateway, session: &Session, protocol: u16) -> Welcome {
     let state = gateway.store.current();
-    let liveness = state
-        .hosts
-        .get(&session.host)
-        .and_then(|host| host.liveness)
-        .or(state.cluster.as_ref().map(|cluster| cluster.liveness))
-        .unwrap_or_default();
+    let liveness = liveness(&state, session.host);
     Welcome {
         protocol,
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -145,6 +142,11 @@ fn welcome(gateway: &Gateway, session: &Session, protocol: u16) -> Welcome {
         now: gateway.clock.now(),
         controllers: state.controller_list(),
     }
+}
+
+fn liveness(state: &State, host: HostId) -> LivenessConfig {
+    let own = state.hosts.get(&host).and_then(|host| host.liveness);
+    own.or(state.cluster.as_ref().map(|cluster| cluster.liveness)).unwrap_or_default()
 }
 
 async fn write(replies: &mut Replies, frame: &GatewayFrame) -> Result<(), End> {
@@ -187,6 +189,10 @@ struct Control<'a> {
     session: &'a Arc<Session>,
     /// Version of the controller list that the agent was told.
     controllers: u64,
+    /// How often the agent was told to send a heartbeat.
+    heartbeat_ms: u32,
+    /// The host has counted as alive since the session began.
+    counted: bool,
     pace: Pace,
     /// Generation of the newest list that the agent was told.
     told: u64,
@@ -208,6 +214,11 @@ impl Control<'_> {
                     let frame = frame?.ok_or_else(|| End(CloseCode::Done, "the agent ended its session".to_owned()))?;
                     if let Some(reply) = self.take(frame)? {
                         self.write(replies, &reply).await?;
+                    }
+                    if let Some(reason) = self.outlived() {
+                        let reason = reason.to_owned();
+                        write(replies, &GatewayFrame::Goodbye { reason: reason.clone() }).await?;
+                        return Err(End(CloseCode::Done, reason));
                     }
                 }
                 Some(frame) = waiting.recv() => self.write(replies, &frame).await?,
@@ -248,6 +259,21 @@ impl Control<'_> {
             AgentFrame::Allocations { all, reports, more } => self.account(all, reports, more).map(|()| None),
             AgentFrame::Leaving => Err(End(CloseCode::Done, "the agent stops".to_owned())),
         }
+    }
+
+    /// Why the agent should begin anew: what it was told at the beginning, or what it has told, no longer holds.
+    fn outlived(&mut self) -> Option<&'static str> {
+        let state = self.gateway.store.current();
+        let status = state.hosts.get(&self.session.host).map(|host| host.status)?;
+        if liveness(&state, self.session.host).heartbeat_ms != self.heartbeat_ms {
+            return Some("heartbeats are to come at another pace");
+        }
+        if status == HostStatus::Down && self.counted {
+            // Its allocations were given up, and only a full account brings them back.
+            return Some("the host counted as down meanwhile");
+        }
+        self.counted |= matches!(status, HostStatus::Up | HostStatus::Suspect);
+        None
     }
 
     fn account(&mut self, all: bool, reports: Vec<AllocationReport>, more: bool) -> Result<(), End> {

@@ -349,6 +349,27 @@ describe("the dashboard", { skip, timeout: 420_000 }, () => {
     await page.getByRole("row", { name: /shop/ }).first().waitFor();
   });
 
+  test("an alert is shown where people look first, and dismissed", async () => {
+    const alert = {
+      status: "firing",
+      labels: { alertname: "HostDown", severity: "critical", host: "h9<script>" },
+      annotations: { summary: "Host h9 <b>is</b> down", runbook: "alerts/runbooks/host.md#hostdown" },
+      startsAt: "2026-08-01T10:00:00Z",
+      endsAt: "0001-01-01T00:00:00Z",
+      fingerprint: "a1b2c3d4e5f60718",
+    };
+    const body = { version: "4", receiver: "omni", truncatedAlerts: 0, alerts: [alert] };
+    await mesh.call("POST", "/api/v1/hooks/alertmanager", body);
+    await go(page, "#/", "Overview");
+    await page.getByRole("link", { name: "HostDown" }).click();
+    const shown = page.locator('[data-alert="HostDown"]');
+    await shown.getByText("Host h9 <b>is</b> down").waitFor();
+    await shown.getByText("critical").waitFor();
+    await shown.getByRole("button", { name: "Dismiss" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Dismiss" }).click();
+    await sees(page, "No alert is reported");
+  });
+
   test("an error of the API is said on each page, and the page heals", async () => {
     const problem = { type: "about:blank", title: "Internal error", status: 500, code: "internal", detail: "it broke" };
     const broken = (route) =>
@@ -360,6 +381,7 @@ describe("the dashboard", { skip, timeout: 420_000 }, () => {
       "#/containers",
       "#/systems",
       "#/systems/8",
+      "#/alerts",
       "#/events",
       "#/events/audit",
       "#/hosts/h1",
@@ -426,6 +448,7 @@ describe("the dashboard", { skip, timeout: 420_000 }, () => {
         ["#/deploy", "Deploy"],
         ["#/systems", "Systems"],
         ["#/systems/8", "Monitoring Stack"],
+        ["#/alerts", "Alerts"],
         ["#/events", "Events"],
         ["#/events/audit", "Audit"],
         ["#/controllers", "Controllers"],

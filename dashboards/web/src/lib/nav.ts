@@ -19,6 +19,7 @@ export const entries: Entry[] = [
   { id: "apps", key: "a", name: "Apps", icon: "M8 1.8 14 5v6l-6 3.2L2 11V5zM2 5l6 3 6-3M8 8v6" },
   { id: "containers", key: "c", name: "Containers", icon: "M1.5 9h13v5h-13zM4 4.5h3.5V9H4zM7.5 4.5H11V9H7.500z" },
   { id: "systems", key: "s", name: "Systems", icon: "M2 2h5v5H2zM9 2h5v5H9zM2 9h5v5H2zM11.500 9v5M9 11.500h5" },
+  { id: "alerts", key: "l", name: "Alerts", icon: "M3 11.500h10M4.500 11.500V7a3.500 3.500 0 0 1 7 0v4.500M7 14h2" },
   { id: "events", key: "e", name: "Events", icon: "M2 8h3l2-5 3 10 2-5h2" },
   {
     id: "controllers",
@@ -46,6 +47,7 @@ const pages = {
   deploy: () => import("../pages/Deploy.svelte"),
   containers: () => import("../pages/Containers.svelte"),
   container: () => import("../pages/Container.svelte"),
+  alerts: () => import("../pages/Alerts.svelte"),
   events: () => import("../pages/Events.svelte"),
   controllers: () => import("../pages/Controllers.svelte"),
   systems: () => import("../pages/Systems.svelte"),
@@ -63,6 +65,7 @@ const places: Record<string, [depth: number, list: Loader, one: Loader]> = {
   apps: [3, pages.apps, pages.app],
   containers: [3, pages.containers, pages.container],
   deploy: [1, pages.deploy, pages.deploy],
+  alerts: [1, pages.alerts, pages.alerts],
   events: [1, pages.events, pages.events],
   controllers: [1, pages.controllers, pages.controllers],
   systems: [2, pages.systems, pages.system],

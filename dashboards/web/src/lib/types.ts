@@ -5,6 +5,7 @@ import type { components } from "./schema";
 type Schemas = components["schemas"];
 
 export type AccessRole = Schemas["AccessRole"];
+export type Alert = Schemas["AlertView"];
 export type Allocation = Schemas["AllocationView"];
 export type ApiToken = Schemas["ApiTokenView"];
 export type App = Schemas["AppView"];

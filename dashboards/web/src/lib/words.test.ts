@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import type { App, Container, Health, Host } from "./types";
+import type { Alert, App, Container, Health, Host } from "./types";
 import { concerns, containerWord, lookOf } from "./words";
 
 const container = (over: object, age = 0) =>
@@ -36,6 +36,25 @@ it("what needs a person is listed worst first, each once", () => {
   const found = concerns(health, hosts, []);
   expect(found.map(({ what }) => what)).toEqual(["c", "b", "controllers"]);
   expect(found[2]?.hint).toBe("start it");
+});
+
+it("alerts are named one by one, and not again by the look at them", () => {
+  const health = {
+    state: "degraded",
+    checks: [{ name: "alerts", state: "degraded", message: "critical: HostDown" }],
+    index: 1,
+  } as Health;
+  const alerts = [
+    { name: "HostDown", severity: "critical", summary: "h1 is down", runbook: "alerts/runbooks/host.md" },
+    { name: "Watchdog", severity: "none" },
+    { name: "Odd", severity: "purple" },
+  ] as Alert[];
+  const found = concerns(health, [], [], [], alerts);
+  expect(found.map(({ what, look }) => [what, look])).toEqual([
+    ["HostDown", "bad"],
+    ["Odd", "unknown"],
+  ]);
+  expect(found[0]).toMatchObject({ why: "h1 is down", hint: "alerts/runbooks/host.md", href: "#/alerts" });
 });
 
 it("an app says why it waits", () => {

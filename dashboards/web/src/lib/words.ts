@@ -1,6 +1,6 @@
 // How things are, in one of six looks. Unknown has its own: it is neither good nor bad, and as loud as bad.
 
-import type { App, Container, Controller, Health, Host, System } from "./types";
+import type { Alert, App, Container, Controller, Health, Host, System } from "./types";
 
 export type Look = "good" | "busy" | "warn" | "bad" | "unknown" | "off";
 
@@ -32,6 +32,11 @@ const LOOKS: Record<string, Look> = {
   unhealthy: "bad",
   dead: "bad",
   unreachable: "bad",
+  critical: "bad",
+  warning: "warn",
+  info: "off",
+  none: "off",
+  resolved: "off",
   stopped: "off",
   exited: "off",
   absent: "off",
@@ -70,7 +75,13 @@ export interface Concern {
 const RANK: Record<Look, number> = { bad: 0, unknown: 1, warn: 2, busy: 3, off: 4, good: 5 };
 
 /** What needs a person now, worst first. */
-export function concerns(health: Health | undefined, hosts: Host[], apps: App[], systems: System[] = []): Concern[] {
+export function concerns(
+  health: Health | undefined,
+  hosts: Host[],
+  apps: App[],
+  systems: System[] = [],
+  alerts: Alert[] = [],
+): Concern[] {
   const found: Concern[] = [];
   for (const host of hosts) {
     if (host.status === "up") continue;
@@ -96,8 +107,15 @@ export function concerns(health: Health | undefined, hosts: Host[], apps: App[],
     const why = `${system.condition}: ${parts.map((part) => part.name).join(", ")}`;
     found.push({ look: lookOf(system.condition), what: system.name, why, href: `#/systems/${system.number}` });
   }
+  for (const alert of alerts) {
+    const look = lookOf(alert.severity ?? "");
+    if (look === "off") continue;
+    const hint = alert.runbook ?? undefined;
+    found.push({ look, what: alert.name, why: alert.summary ?? "is firing", hint, href: "#/alerts" });
+  }
   for (const check of health?.checks ?? []) {
-    // Hosts were named one by one.
+    // Hosts and alerts were named one by one.
+    if (check.name === "alerts" && alerts.length > 0) continue;
     if (check.state === "ok" || (check.name === "hosts" && found.some(({ href }) => href.startsWith("#/hosts"))))
       continue;
     const href = {
