@@ -58,7 +58,10 @@ impl Alertmanager {
         let dir = Place::Here(here).make_dir("alertmanager")?;
         let to = mesh.controller("c1");
         let (ca, token) = (dir.join("omni-ca.pem"), dir.join("omni_webhook_token"));
-        call("sh", &["-c", TAKE_CA, "sh", to.api(), text(&ca)?], &dir)?;
+        eventually("the root certificate is taken", SOON, || {
+            call("sh", &["-c", TAKE_CA, "sh", to.api(), text(&ca).ok()?], &dir).ok()?;
+            fs::read_to_string(&ca).ok().filter(|pem| pem.contains("END CERTIFICATE")).map(drop)
+        })?;
         let created =
             mesh.omni().run(["token", "create-api", "--name", "alertmanager", "--role", "operator"])?;
         fs::write(&token, created.done()?)?;

@@ -137,7 +137,7 @@ fn two_people_at_once(mesh: &Mesh<'_>, web: &Project) -> Result<()> {
     // Refused when both had looked before either was done; overtaken when one had begun before the other looked.
     let fate = match codes[loser] {
         Some(4) => "was changed meanwhile",
-        Some(1) => "another deployment took its place",
+        Some(1) => "took the place of this one",
         other => anyhow::bail!("{other:?}: {logs:?}"),
     };
     says(&logs[loser], &[fate])?;
