@@ -73,8 +73,8 @@ enum Stage {
     Failed,
 }
 
-/// How many empty slots of each group are being filled at this moment.
-pub type Filling = BTreeMap<String, usize>;
+/// The slots of each group that the scheduler fills at this moment, or as soon as something has stopped.
+pub type Filling = BTreeMap<String, BTreeSet<Slot>>;
 
 /// What the open deployment of `app` does now; nothing when there is none, or it waits for a person.
 pub fn gate(state: &State, app: &App, filling: &Filling, now: Time) -> Gate {
@@ -120,7 +120,7 @@ struct Tally<'a> {
 struct Slots<'a> {
     /// The newest instance of each that is to run.
     newest: BTreeMap<Slot, (&'a Allocation, Stage)>,
-    /// Those of which any instance serves.
+    /// Those that serve, and go on when nothing is renewed.
     serving: BTreeSet<Slot>,
     /// How many are being emptied or filled.
     empty: usize,
@@ -155,11 +155,11 @@ impl<'a> Tally<'a> {
             }
             newest.insert(slot, (held, stage));
         }
-        let own = allocations.iter().filter(|held| held.group == name);
-        let serving = own.filter(|held| self.serves(held)).map(|held| slot_of(group, held)).collect();
+        let serving = healthiest(name, group, allocations);
+        let serving =
+            serving.into_iter().filter(|(_, held)| self.serves(held)).map(|(slot, _)| slot).collect();
         let replicas = self.app.replicas(name, group);
-        let empty = self.emptied(name, group, allocations, &newest, replicas)
-            + self.filling.get(name).copied().unwrap_or(0);
+        let empty = self.empty(name, group, allocations, &newest, replicas);
         let slots = Slots { newest, serving, empty };
         let wanted = replicas.map_or(slots.newest.len(), |count| count as usize);
         let (proven, failed) = (slots.count(Stage::Proven), slots.count(Stage::Failed));
@@ -239,13 +239,16 @@ impl<'a> Tally<'a> {
         self.state.hosts.get(&held.host).is_some_and(|host| host.status == HostStatus::Up)
     }
 
+    /// Whether it serves, and will for a while: what is on a host that was to be empty by now stops at any moment.
     fn serves(&self, held: &Allocation) -> bool {
-        held.is_healthy() && self.is_up(held)
+        let deadline = self.state.drains.get(&held.host).and_then(|drain| drain.deadline);
+        held.is_healthy() && self.is_up(held) && deadline.is_none_or(|by| self.now < by)
     }
 
-    /// How many wanted slots have nothing that is to run, and something that has not stopped yet. What is on a host that
-    /// was given up is not waited for.
-    fn emptied(
+    /// How many wanted slots have nothing that is known to run, and something that has not stopped yet, that has not
+    /// spoken since its host came back, or that is about to be placed. What is on a host that was given up is not waited
+    /// for, nor what nothing can fill.
+    fn empty(
         &self,
         name: &str,
         group: &Group,
@@ -254,14 +257,13 @@ impl<'a> Tally<'a> {
         wanted: Option<u32>,
     ) -> usize {
         let down = |id| self.state.hosts.get(id).is_none_or(|host| host.status == HostStatus::Down);
-        let stopping = allocations.iter().filter(|held| held.group == name && !held.run && !held.lost);
-        let stopping = stopping.filter(|held| !down(&held.host));
-        let slots: BTreeSet<Slot> = stopping.map(|held| slot_of(group, held)).collect();
-        let is_wanted = |slot: &Slot| match (slot, wanted) {
-            (Slot::Replica(number), Some(count)) => *number < count,
-            (_, count) => count.is_none(),
-        };
-        slots.iter().filter(|slot| is_wanted(slot) && !filled.contains_key(slot)).count()
+        let unsettled = allocations.iter().filter(|held| held.group == name && held.run == held.lost);
+        let unsettled = unsettled.filter(|held| !down(&held.host));
+        let mut slots: BTreeSet<Slot> = unsettled.map(|held| slot_of(group, held)).collect();
+        slots.extend(self.filling.get(name).into_iter().flatten());
+        let emptied = slots.iter().filter(|slot| !filled.contains_key(slot)).count();
+        // Whatever their numbers are: so many as are missing make way for others, and the rest was too much.
+        wanted.map_or(emptied, |count| emptied.min((count as usize).saturating_sub(filled.len())))
     }
 
     fn look_again(&mut self, at: Time) {
@@ -315,8 +317,27 @@ fn newest_of<'a>(
     group: &Group,
     allocations: &[&'a Allocation],
 ) -> BTreeMap<Slot, &'a Allocation> {
+    newest_that(name, group, allocations, |_| true)
+}
+
+/// The instance of each slot that is kept for being healthy: the newest of those.
+fn healthiest<'a>(
+    name: &str,
+    group: &Group,
+    allocations: &[&'a Allocation],
+) -> BTreeMap<Slot, &'a Allocation> {
+    newest_that(name, group, allocations, Allocation::is_healthy)
+}
+
+fn newest_that<'a>(
+    name: &str,
+    group: &Group,
+    allocations: &[&'a Allocation],
+    fits: impl Fn(&Allocation) -> bool,
+) -> BTreeMap<Slot, &'a Allocation> {
     let mut slots: BTreeMap<Slot, &Allocation> = BTreeMap::new();
-    for held in allocations.iter().copied().filter(|held| held.group == name && held.counts()) {
+    let own = allocations.iter().copied().filter(|held| held.group == name && held.counts());
+    for held in own.filter(|held| fits(held)) {
         let newest = slots.entry(slot_of(group, held)).or_insert(held);
         if newest.epoch < held.epoch {
             *newest = held;

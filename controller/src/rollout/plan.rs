@@ -73,14 +73,26 @@ fn gates(state: &State, foreign: &BTreeMap<HostId, Foreign>, now: Time) -> BTree
     }
 }
 
-/// How many empty slots the scheduler fills, when nothing is renewed.
+/// The empty slots that the scheduler fills when nothing is renewed, now or once something has stopped.
 fn filling(state: &State, foreign: &BTreeMap<HostId, Foreign>, now: Time) -> BTreeMap<AppKey, Filling> {
     let mut filling: BTreeMap<AppKey, Filling> = BTreeMap::new();
-    for step in sched::plan(&problem(state, &BTreeMap::new(), foreign, now)).steps {
-        let Step::Place { placement, .. } = step else { continue };
-        let key = &placement.group;
+    let plan = sched::plan(&problem(state, &BTreeMap::new(), foreign, now));
+    let placed = plan.steps.into_iter().filter_map(|step| match step {
+        Step::Place { placement, .. } => Some((placement.group, placement.slot)),
+        _ => None,
+    });
+    let waiting = plan.waiting.into_iter().filter_map(|waiting| match waiting.why {
+        sched::Wait::Stopping(..) => Some((waiting.group, waiting.slot)),
+        _ => None,
+    });
+    for (key, slot) in placed.chain(waiting) {
         if let Some(app) = state.find_app(&key.environment, &key.app) {
-            *filling.entry(app.key.clone()).or_default().entry(key.group.to_string()).or_default() += 1;
+            filling
+                .entry(app.key.clone())
+                .or_default()
+                .entry(key.group.to_string())
+                .or_default()
+                .insert(slot);
         }
     }
     filling
@@ -177,7 +189,7 @@ fn writer<'a>(state: &'a State, placement: &sched::Placement) -> Option<&'a Allo
     let app = state.find_app(&key.environment, &key.app)?;
     let group = app.wanted()?.groups.get(&*key.group).filter(|group| group.exclusive)?;
     let slot = number(placement.slot);
-    let others = state.allocations_of(&app.key).filter(|held| held.group != *key.group && !held.lost);
+    let others = state.allocations_of(&app.key).filter(|held| held.group != *key.group);
     let up = |held: &Allocation| {
         state.hosts.get(&held.host).is_some_and(|host| host.status != crate::state::HostStatus::Down)
     };

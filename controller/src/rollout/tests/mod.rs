@@ -1,3 +1,4 @@
 mod failover;
 mod moves;
+mod promises;
 mod world;

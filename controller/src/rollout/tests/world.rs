@@ -28,10 +28,23 @@ pub(super) struct World {
     pub(super) cut: BTreeSet<HostId>,
     /// What runs, by allocation, as the hosts themselves know it.
     pub(super) runs: BTreeMap<AllocationId, HostId>,
+    /// What ever ran.
+    pub(super) known: BTreeMap<AllocationId, Work>,
+    /// The state before the newest command, for checks that compare.
+    pub(super) before: Option<State>,
     /// Data on hosts: of which group and slot.
     pub(super) data: BTreeSet<(HostId, String, u32)>,
     /// Checked after each step.
     check: fn(&World),
+}
+
+/// What an allocation does, as its host was told.
+pub(super) struct Work {
+    pub(super) exclusive: bool,
+    /// Of which group and slot.
+    pub(super) slot: (String, u32),
+    /// What it writes to.
+    pub(super) volumes: Vec<String>,
 }
 
 #[derive(Default)]
@@ -113,6 +126,8 @@ impl World {
             ends: BTreeSet::new(),
             cut: BTreeSet::new(),
             runs: BTreeMap::new(),
+            known: BTreeMap::new(),
+            before: None,
             data: BTreeSet::new(),
             check: |_| {},
         };
@@ -225,9 +240,21 @@ impl World {
         };
         let (state, outcome) = apply(&self.state, self.next, &proposal);
         self.next += 1;
-        self.state = state;
+        let before = std::mem::replace(&mut self.state, state);
+        self.before = self.before.is_some().then_some(before);
         (self.check)(self);
         outcome
+    }
+
+    /// A host's lease is over: what needs one has stopped.
+    pub(super) fn fence(&mut self, host: HostId) {
+        let known = &self.known;
+        self.runs.retain(|id, on| *on != host || !known.get(id).is_some_and(|work| work.exclusive));
+    }
+
+    /// An id for a deployment.
+    pub(super) fn fresh(&mut self) -> DeploymentId {
+        self.ids.deployment()
     }
 
     /// Makes a release of these groups and moves the app to it.
@@ -303,6 +330,11 @@ impl World {
         let release = &self.state.apps[&held.app].releases[&held.release];
         let group = &release.groups[&held.group];
         let (images, has_data) = (&group.images, !group.volumes.is_empty());
+        let work = Work {
+            exclusive: held.exclusive,
+            slot: (held.group.clone(), held.slot),
+            volumes: group.volumes.clone(),
+        };
         let purged = self.state.apps[&held.app].goal == Goal::Purge;
         let is = |set: &BTreeSet<String>| images.iter().any(|image| set.contains(image));
         let goal = if is(&self.bad) {
@@ -324,6 +356,7 @@ impl World {
         let place = (held.host, held.group.clone(), held.slot);
         if held.run {
             self.runs.insert(held.id, held.host);
+            self.known.insert(held.id, work);
             self.data.extend(has_data.then_some(place));
         } else if purged {
             self.data.remove(&place);

@@ -90,9 +90,10 @@ fn place(
         Mode::Global => other.host == host,
         Mode::Replicated(_) => other.slot == slot,
     };
-    // What is on a host that is down has stopped with its lease, and is told so before it gets another.
-    let down = |id: &HostId| state.hosts.get(id).is_some_and(|host| host.status == HostStatus::Down);
-    let may_run = |other: &Allocation| !other.lost && !down(&other.host);
+    // What is on a host that is down has stopped with its lease, and is told so before it gets another. What was lost with
+    // a host that is back may run again.
+    let may_run =
+        |other: &Allocation| state.hosts.get(&other.host).is_some_and(|host| host.status != HostStatus::Down);
     let of_slot = |other: &Allocation| other.group == group && same_slot(other);
     let of_data = |other: &Allocation| app.shares_data(wanted, (slot, host), other);
     let in_the_way = |other: &Allocation| may_run(other) && (of_slot(other) || of_data(other));
