@@ -75,6 +75,9 @@ make_folders() {
   done < <(facts "$stack" folder | sort -u)
 }
 
+# may_be_empty STACK NAME: whether the example says that nothing is a value too.
+may_be_empty() { [[ $'\n'$(directives "$1")$'\n' == *$'\n'"$2"$'\tdefault\t\n'* ]]; }
+
 # make_secret_files STACK: each ./secrets/NAME that the compose file mounts gets the value of the variable NAME (in
 # capitals) of its .env. The folder is for its owner alone; the files in it can be read by whatever user a container
 # runs as, because compose mounts them as they are.
@@ -91,7 +94,7 @@ make_secret_files() {
       continue
     fi
     value=$(setting "$stack" "$name")
-    if [ -z "$value" ]; then
+    if [ -z "$value" ] && ! may_be_empty "$stack" "$name"; then
       fault "$stack mounts $file, which does not exist, and its .env has no $name to make it from; see compose/$stack/README.md"
       return 1
     fi

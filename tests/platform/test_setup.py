@@ -505,6 +505,13 @@ def test_a_secret_file_that_nothing_makes(place):
     assert "its .env has no ALPHA_PASSWORD to make it from" in place.said
 
 
+def test_a_secret_that_may_be_empty_becomes_an_empty_file(place):
+    """Monitoring has such: what it signs on with elsewhere is not there until somebody sets it up."""
+    place.write("compose/alpha/.env.example", "#: default\nALPHA_PASSWORD=\n")
+    place.run("--only", "alpha")
+    assert (place.root / "compose/alpha/secrets/alpha_password").read_text() == ""
+
+
 # --- the engine ---------------------------------------------------------------------------------------------------
 
 
