@@ -10,9 +10,14 @@
 #   deploy/setup.sh --check          looks whether all is as this script leaves it; changes nothing
 #   deploy/setup.sh --down           stops the stacks, the last one first; data, .env files and network stay
 #
+# Where a mesh answers (omni is on the PATH or built here, and logged in), omni deploys the stacks, tied to this machine;
+# elsewhere compose starts them. What compose has already stays with it. deploy/README.md, "The platform with a mesh", says more.
+#
 # Environment:
 #   OMNI_STATE                         where the finished steps and logs are kept (default .omni)
 #   OMNI_SETUP_PLAIN=1                 compose even where a mesh answers
+#   OMNI_SETUP_HOST=NAME               which host of the mesh this machine is, where that is not to be seen
+#   OMNI_SETUP_SPREAD=A,B              stacks that omni may put on any host
 #   OMNI_SETUP_HEALTH_SECONDS          how long a stack may take to become healthy (default 600)
 #   OMNI_SETUP_UNHEALTHY_SECONDS       how long a container may stay unhealthy (default 120)
 #   OMNI_SETUP_MIN_FREE_MB             disk space below which nothing is begun (default 5120)
@@ -38,6 +43,8 @@ plan() { printf '  %s\n' "$*"; }
 . "$REPO/deploy/platform/env.sh"
 # shellcheck source=deploy/platform/engine.sh
 . "$REPO/deploy/platform/engine.sh"
+# shellcheck source=deploy/platform/mesh.sh
+. "$REPO/deploy/platform/mesh.sh"
 # shellcheck source=deploy/platform/steps.sh
 . "$REPO/deploy/platform/steps.sh"
 
@@ -131,7 +138,7 @@ make_all_env() {
 }
 
 # The mesh may have come up without this script (packages, `make up`); a second one beside it would be a mistake.
-left_to_mesh() { [ "$1" = omni ] && [ "${WHY[$1]}" = chosen ] && [ -z "$ONLY" ] && [ -z "$(running_names omni)" ] && have omni && omni status >/dev/null 2>&1; }
+left_to_mesh() { [ "$1" = omni ] && [ "${WHY[$1]}" = chosen ] && [ -z "$ONLY" ] && [ -z "$(running_names omni)" ] && mesh_answers; }
 running_names() {
   local name
   while IFS=$'\t' read -r name _; do
@@ -153,6 +160,13 @@ need_healthy() {
 
 up_stack() {
   local stack=$1 hash after faults
+  RESULT[$stack]='failed: deployed by omni'
+  settle_driver "$stack" || return 1
+  say_why_compose "$stack"
+  if by_mesh "$stack"; then
+    RESULT[$stack]='failed: no host'
+    find_host || return 1
+  fi
   DID[$stack]='env folders'
   RESULT[$stack]='failed: folders'
   make_folders "$stack" || return 1
@@ -178,9 +192,16 @@ up_stack() {
       return 1
     fi
     forget "$stack"
-    DID[$stack]+=' start'
+    if by_mesh "$stack"; then DID[$stack]+=' deploy'; else DID[$stack]+=' start'; fi
     RESULT[$stack]='failed: start'
-    start_stack "$stack" || return 1
+    start_stack "$stack" "$hash" || return 1
+  fi
+  if away "$stack"; then
+    init_elsewhere "$stack"
+    remember "$stack" start "$hash"
+    remember "$stack" init "$hash"
+    RESULT[$stack]='done'
+    return 0
   fi
   DID[$stack]+=' health'
   RESULT[$stack]='failed: health'
@@ -195,6 +216,8 @@ up_stack() {
     }
     gate "$stack" after || return 1
   fi
+  RESULT[$stack]='failed: start'
+  deployed "$stack" || return 1
   # The init script may have written files of the stack; what it left is the state to compare with.
   after=$(content_hash "$stack")
   if ! remember "$stack" start "$after" || ! remember "$stack" init "$after"; then
@@ -202,6 +225,17 @@ up_stack() {
     return 1
   fi
   RESULT[$stack]='done'
+}
+
+# An init script works on containers of its own machine.
+init_elsewhere() {
+  local hosts
+  hosts=$(hosts_of "$(app_of "$1")")
+  if [ -e "$(init_script "$1")" ]; then
+    note "omni put it on $hosts; compose/$1/scripts/init.sh was not run, because it works where the containers are: run it there"
+  else
+    note "omni put it on $hosts"
+  fi
 }
 
 # A stack that came later may have left a credential for Prometheus, which reads them when it starts.
@@ -247,9 +281,12 @@ up() {
 # --- dry run ------------------------------------------------------------------------------------------------------
 
 dry_run() {
-  local stack service address port protocol
+  local stack service address port protocol step
   DRY=1
-  printf 'network %s, if it is not there\n' "$NETWORK"
+  choose_mesh
+  say_how 'plain compose'
+  [ -z "$MESH" ] || find_host || true
+  printf 'how: %s\nnetwork %s, if it is not there\n' "$HOW" "$NETWORK"
   for stack in "${CHOSEN[@]}"; do
     printf '%s (system %s, %s)%s\n' "$stack" "${SYSTEM[$stack]}" "${WHY[$stack]}" "${NEEDS[$stack]:+, after: ${NEEDS[$stack]}}"
     make_env "$stack"
@@ -260,7 +297,10 @@ dry_run() {
     while IFS=$'\t' read -r service address port protocol; do
       plan "port $address:$port/$protocol for $service"
     done < <(published "$stack")
-    plan "start: $(facts "$stack" service | cut -f 1 | xargs)"
+    # Without an engine nothing of it can be there.
+    settle_driver "$stack" || true
+    if by_mesh "$stack"; then step="deploy on ${MESH_HOST:-this machine}"; else step=start; fi
+    plan "$step: $(facts "$stack" service | cut -f 1 | xargs)"
     plan "wait until healthy: $(containers "$stack" | cut -f 1 | xargs)"
     if [ -e "$(init_script "$stack")" ]; then plan "run $(short "$(init_script "$stack")")"; fi
   done
@@ -271,6 +311,8 @@ dry_run() {
 
 check_stack() {
   local stack=$1 name policy restart word why faults path
+  RESULT[$stack]='not looked at, see above'
+  settle_driver "$stack" || return 0
   faults=$(env_faults "$stack")
   while IFS=$'\t' read -r _ path; do
     [ -z "$path" ] || [ -d "${STACK_DIR[$stack]}/$path" ] || faults+=${faults:+$'\n'}"$(short "${STACK_DIR[$stack]}")/${path#./} does not exist"
@@ -278,22 +320,35 @@ check_stack() {
   while IFS= read -r path; do
     faults+=${faults:+$'\n'}"$(short "$path") cannot be read by Prometheus (a folder is 0755, a file 0444)"
   done < <(shut_scrape "$stack")
+  DID[$stack]='env folders health'
+  if by_mesh "$stack"; then
+    why=$(app_faults "$stack")
+    faults+=${why:+${faults:+$'\n'}$why}
+  fi
+  if away "$stack"; then
+    finish_check "$stack" "$faults"
+    return
+  fi
   while IFS=$'\t' read -r name policy restart; do
     [ -n "$name" ] || continue
     read -r word why <<<"$(verdict "$stack" "$name" "$policy" "$restart" after)"
     [ "$word" = ready ] || faults+=${faults:+$'\n'}"$name: $why"
   done < <(containers "$stack")
-  DID[$stack]='env folders health'
   if [ -z "$faults" ] && [ -e "$(init_script "$stack")" ]; then
     DID[$stack]+=' init'
     run_init "$stack" --check >&2 || faults="compose/$stack/scripts/init.sh --check found something, see above"
   fi
-  if [ -z "$faults" ]; then
-    RESULT[$stack]='as it should be'
+  finish_check "$stack" "$faults"
+}
+# finish_check STACK FAULTS
+finish_check() {
+  local why
+  if [ -z "$2" ]; then
+    RESULT[$1]='as it should be'
     return 0
   fi
-  RESULT[$stack]="$(wc -l <<<"$faults") found, see above"
-  while IFS= read -r why; do fault "$why"; done <<<"$faults"
+  RESULT[$1]="$(wc -l <<<"$2") found, see above"
+  while IFS= read -r why; do fault "$why"; done <<<"$2"
 }
 
 check() {
@@ -330,16 +385,8 @@ down() {
     stack=${CHOSEN[i]} began=$SECONDS
     step "$stack stops"
     DID[$stack]=down
-    if by_mesh "$stack"; then
-      # Whether an app may be stopped everywhere is not for one machine's set-up to say.
-      RESULT[$stack]='still deployed by omni'
-      fault "$stack is deployed by omni: stop it there (omni --help), or stop what runs here with OMNI_SETUP_PLAIN=1 $0 --down"
-    elif compose "$stack" down --remove-orphans >&2; then
-      forget "$stack"
-      RESULT[$stack]=stopped
-    else
-      RESULT[$stack]='failed: down'
-    fi
+    RESULT[$stack]='failed: down'
+    if settle_driver "$stack" && stop_stack "$stack"; then RESULT[$stack]=stopped; fi
     TOOK[$stack]=$((SECONDS - began))
   done
   report || return 1
@@ -347,8 +394,10 @@ down() {
 }
 
 main() {
+  local stack
   parse "$@"
   read_stacks
+  for stack in $SPREAD; do must_be_stack "$stack" OMNI_SETUP_SPREAD; done
   choose "${ONLY# }" "${SKIP# }"
   check_folders
   case $MODE in

@@ -1,17 +1,25 @@
 # shellcheck shell=bash
-# What the stacks are started with: the Docker engine, compose or omni's own deploy, the network, ports and disk.
-# Sourced by deploy/setup.sh.
+# What the stacks are started with: the Docker engine, compose, the network, ports and disk. Sourced by deploy/setup.sh.
 
 NETWORK=omni-quantum-network
 # A platform that fills its disk while it is being set up is harder to mend than one that was not begun.
 MIN_FREE_MB=${OMNI_SETUP_MIN_FREE_MB:-5120}
 
-# COMPOSE: the command, as an array. MESH: 1 when omni deploys. HOW: the choice and its reason, for people.
-COMPOSE=() MESH='' HOW=''
+# COMPOSE: the command, as an array. HOW: how stacks are started and why so, for people.
+COMPOSE=() HOW=''
 
 choose_engine() {
   choose_compose
   choose_mesh
+  say_how "$HOW"
+}
+# say_how COMPOSE
+say_how() {
+  if [ -n "$MESH" ]; then
+    HOW="omni deploy, because a mesh answers; the stack omni itself with $1"
+  else
+    HOW="$1; not omni deploy, because $MESH_WHY"
+  fi
 }
 
 choose_compose() {
@@ -32,34 +40,9 @@ choose_compose() {
   fi
 }
 
-choose_mesh() {
-  if [ -n "${OMNI_SETUP_PLAIN:-}" ]; then
-    HOW="$HOW; not omni deploy, because OMNI_SETUP_PLAIN is set"
-  elif ! have omni; then
-    HOW="$HOW; not omni deploy, because there is no omni command on the PATH"
-  elif ! omni deploy --help >/dev/null 2>&1; then
-    HOW="$HOW; not omni deploy, because this omni has no such verb"
-  elif ! omni status >/dev/null 2>&1; then
-    HOW="$HOW; not omni deploy, because no mesh answers 'omni status'"
-  else
-    MESH=1 HOW="omni deploy, because a mesh answers; the stack omni itself with ${COMPOSE[*]}"
-  fi
-}
-
-# by_mesh STACK: whether omni deploys it. It cannot deploy what it stands on.
-by_mesh() { [ -n "$MESH" ] && [ "$1" != omni ]; }
-
 # compose STACK ARGUMENT…
 compose() {
   (cd "${STACK_DIR[$1]}" && shift && "${COMPOSE[@]}" "$@")
-}
-
-# deploy_options: those of -y and --wait that this omni knows.
-deploy_options() {
-  local help
-  help=$(omni deploy --help 2>/dev/null)
-  if grep -qE -- '(^|[ ,])(--yes|-y)\b' <<<"$help"; then echo -y; fi
-  if grep -qE -- '(^|[ ,])--wait\b' <<<"$help"; then echo --wait; fi
 }
 
 network_there() { docker network inspect "$NETWORK" >/dev/null 2>&1; }

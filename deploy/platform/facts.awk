@@ -9,7 +9,9 @@
 #   port            each published port, as written, not interpolated
 #   folder          each ./data/… that is mounted
 #   scrape-folder   ./secrets/scrape, where it is mounted: credentials with which Prometheus asks others
+#   mount           each mount of something beside the compose file, as written: ./… or ../…
 #   restart         restart policy
+#   image           its image, as written
 #   build           its image is built here
 #   gate            label omni.quantum.setup.gate
 #   secret-file     (service "-") each file: of the top-level secrets
@@ -24,6 +26,7 @@ function item(key, value) {
   if (key == "ports" && value ~ /^published:/) { sub(/^published:/, "", value); fact("port", unquoted(value) ":0") }
   else if (key == "ports" && value !~ /^[a-z_]+: /) fact("port", value)
   if (key == "profiles") fact("profile", value)
+  if (key == "volumes" && value ~ /^\.\.?\//) fact("mount", value)
   if (key == "volumes" && value ~ /^\.\/data\//) { sub(/:.*/, "", value); fact("folder", value) }
   if (key == "volumes" && value ~ /^\.\/secrets\/scrape:/) { sub(/:.*/, "", value); fact("scrape-folder", value) }
 }
@@ -42,6 +45,7 @@ section == "services" && service != "" && /^    [a-z_]+:/ {
   if (key == "container_name") fact("name", value)
   if (key == "user") fact("user", value)
   if (key == "restart") fact("restart", value)
+  if (key == "image") fact("image", value)
   if (key == "build") fact("build", "yes")
   if ((key == "ports" || key == "profiles" || key == "volumes") && value ~ /^\[.*\]$/) {
     count = split(substr(value, 2, length(value) - 2), parts, ",")

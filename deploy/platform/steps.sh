@@ -13,19 +13,27 @@ UNHEALTHY_SECONDS=${OMNI_SETUP_UNHEALTHY_SECONDS:-120}
 MAX_RESTARTS=3
 
 # What is not part of a stack's content: what it writes while it runs, and what is compared by itself. Credentials that
-# other stacks give to Prometheus are: its configuration is made from them.
+# other stacks give to Prometheus are: its configuration is made from them. Where omni deploys, secret files are as well,
+# because they travel with the release, and so is where it may run.
 content_hash() {
-  local folder scrape=()
+  local folder file scrape=() secrets=() where=''
   while IFS= read -r folder; do
     if [ -d "${STACK_DIR[$1]}/${folder#./}" ]; then scrape+=("$folder"); fi
   done < <(facts "$1" scrape-folder | cut -f 2 | sort -u)
+  if by_mesh "$1"; then
+    mapfile -t secrets < <(secret_files "$1")
+    if spread "$1"; then where='any host'; else where="host $MESH_HOST"; fi
+  fi
   (
     cd "${STACK_DIR[$1]}" || exit 1
     {
-      find . \( -path ./data -o -path ./secrets -o -name __pycache__ -o -name node_modules -o -name '.env.new.*' \) -prune -o -type f -print0
-      if [ "${#scrape[@]}" -gt 0 ]; then find "${scrape[@]}" -type f -print0; fi
-    } | LC_ALL=C sort -z | xargs -0 sha256sum
-  ) | sha256sum | cut -d ' ' -f 1
+      {
+        find . \( -path ./data -o -path ./secrets -o -name __pycache__ -o -name node_modules -o -name '.env.new.*' -o -name "$TIE*" \) -prune -o -type f -print0
+        if [ "${#scrape[@]}" -gt 0 ]; then find "${scrape[@]}" -type f -print0; fi
+        for file in "${secrets[@]}"; do printf '%s\0' "$file"; done
+      } | LC_ALL=C sort -z | xargs -0 sha256sum && printf '%s' "$where"
+    } | sha256sum
+  ) | cut -d ' ' -f 1
 }
 
 done_already() { [ -e "$STEPS" ] && awk -F '\t' -v s="$1" -v t="$2" -v h="$3" '$1 == s && $2 == t { last = $3 } END { exit last != h }' "$STEPS"; }
@@ -75,12 +83,16 @@ make_folders() {
   done < <(facts "$stack" folder | sort -u)
 }
 
+secret_files() { compose_facts "$1" | awk -F '\t' '$2 == "secret-file" { print $3 }'; }
+# may_be_empty STACK NAME: whether the example says that nothing is a value too.
+may_be_empty() { [[ $'\n'$(directives "$1")$'\n' == *$'\n'"$2"$'\tdefault\t\n'* ]]; }
+
 # make_secret_files STACK: each ./secrets/NAME that the compose file mounts gets the value of the variable NAME (in
 # capitals) of its .env. The folder is for its owner alone; the files in it can be read by whatever user a container
 # runs as, because compose mounts them as they are.
 make_secret_files() {
   local stack=$1 file path name value list
-  list=$(compose_facts "$stack" | awk -F '\t' '$2 == "secret-file" { print $3 }')
+  list=$(secret_files "$stack")
   [ -n "$list" ] || return 0
   while IFS= read -r file; do
     path=${STACK_DIR[$stack]}/${file#./}
@@ -91,7 +103,7 @@ make_secret_files() {
       continue
     fi
     value=$(setting "$stack" "$name")
-    if [ -z "$value" ]; then
+    if [ -z "$value" ] && ! may_be_empty "$stack" "$name"; then
       fault "$stack mounts $file, which does not exist, and its .env has no $name to make it from; see compose/$stack/README.md"
       return 1
     fi
@@ -135,28 +147,40 @@ open_scrape() {
   done < <(shut_scrape "$stack")
 }
 
-# run_logged STACK STEP COMMAND…: shows the output only when the command fails.
+# run_logged STACK STEP COMMAND…: shows the output only when the command fails; ends as it did.
 run_logged() {
-  local log=$STATE/setup/$1-$2.log
+  local log=$STATE/setup/$1-$2.log code=0
   shift 2
-  if "$@" >"$log" 2>&1; then return 0; fi
+  "$@" >"$log" 2>&1 || code=$?
+  [ "$code" != 0 ] || return 0
   tail -n 25 "$log" >&2
   note "all of it: $log"
+  return "$code"
+}
+
+# start_stack STACK HASH
+start_stack() {
+  local options=()
+  if by_mesh "$1"; then
+    deploy_stack "$1" "$2"
+    return
+  fi
+  compose "$1" config -q >/dev/null || { fault "compose does not accept $(short "$(compose_file "$1")"), see above"; return 1; }
+  if [ -n "$(facts "$1" build)" ]; then options=(--build); fi
+  run_logged "$1" start compose "$1" up -d "${options[@]}" --remove-orphans && return
+  explain_log "$1" start || fault "$1 did not start, see above"
   return 1
 }
 
-start_stack() {
-  local stack=$1 log options
-  if by_mesh "$stack"; then
-    mapfile -t options < <(deploy_options)
-    (cd "${STACK_DIR[$stack]}" && run_logged "$stack" start omni deploy "${options[@]}" docker-compose.yml) && return
-  else
-    compose "$stack" config -q >/dev/null || { fault "compose does not accept $(short "$(compose_file "$stack")"), see above"; return 1; }
-    options=()
-    if [ -n "$(facts "$stack" build)" ]; then options=(--build); fi
-    run_logged "$stack" start compose "$stack" up -d "${options[@]}" --remove-orphans && return
-  fi
-  log=$STATE/setup/$stack-start.log
+# stop_stack STACK
+stop_stack() {
+  if by_mesh "$1"; then stop_app "$1"; else compose "$1" down --remove-orphans >&2; fi || return 1
+  forget "$1"
+}
+
+# explain_log STACK STEP: says what the end of that step's log means, when it is one of the usual things.
+explain_log() {
+  local stack=$1 log=$STATE/setup/$1-$2.log
   if grep -qiE 'port is already allocated|address already in use' "$log"; then
     fault "a port of $stack is taken: ss -lntup shows by whom; free it, or change it in $(short "$(env_file "$stack")")"
   elif grep -qi 'no space left' "$log"; then
@@ -165,12 +189,11 @@ start_stack() {
     fault "an image does not exist under the pinned name; see the log above and the catalogue's notes on its tag"
   elif grep -qiE 'no such host|i/o timeout|connection refused|TLS handshake|network is unreachable' "$log"; then
     fault "an image could not be fetched: is the registry reachable from here? Run this again to go on"
-  elif grep -qi 'is already in use by container' "$log"; then
+  elif grep -qiE 'is already in use by container|is taken by a container' "$log"; then
     fault "a container of that name exists and belongs to another project: docker ps -a; remove or rename it"
   else
-    fault "$stack did not start, see above"
+    return 1
   fi
-  return 1
 }
 
 # containers STACK: "name <tab> gate <tab> restart policy" of what it should run; "-" where nothing is said.
@@ -185,23 +208,17 @@ containers() {
     END { for (i = 1; i <= count; i++) print of(order[i], "name") "\t" of(order[i], "gate") "\t" of(order[i], "restart") }')
 }
 
-# state_of STACK NAME: "status health exit-code restarts", in Docker's words; "absent" when there is no such container.
+# state_of NAME: "status health exit-code restarts", in Docker's words; "absent" when there is no such container.
 state_of() {
   local said
-  if by_mesh "$1"; then
-    said=$(omni -o json ps -a "$2" 2>/dev/null | jq -r --arg name "$2" '
-      [(if type == "array" then .[] else .items[] end) | .container | select(.name == $name)] | first // empty
-      | "\(.state) \(.health) \(.exit_code // 0) \(.restarts)"') || said=''
-  else
-    said=$(docker inspect --format '{{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}} {{.State.ExitCode}} {{.RestartCount}}' "$2" 2>/dev/null) || said=''
-  fi
+  said=$(docker inspect --format '{{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}} {{.State.ExitCode}} {{.RestartCount}}' "$1" 2>/dev/null) || said=''
   printf '%s' "${said:-absent none 0 0}"
 }
 
 # verdict STACK NAME GATE RESTART PHASE: ready, waiting or failed, and why. PHASE is before or after the init script.
 verdict() {
   local status health code restarts
-  read -r status health code restarts <<<"$(state_of "$1" "$2")"
+  read -r status health code restarts <<<"$(state_of "$2")"
   case $status in
     running)
       if [ "$restarts" -ge "$MAX_RESTARTS" ]; then
@@ -218,7 +235,10 @@ verdict() {
       fi
       ;;
     exited)
-      if [ "$4" != no ]; then
+      if [ "$4" != no ] && by_mesh "$1"; then
+        # omni's agent starts it again, not the engine.
+        echo "waiting exited with code $code"
+      elif [ "$4" != no ]; then
         echo "failed exited with code $code"
       elif [ "$code" = 0 ]; then
         echo ready
@@ -248,7 +268,7 @@ gate() {
       case $word in
         ready) ;;
         failed)
-          show_failure "$stack" "$name" "$why"
+          show_failure "$name" "$why"
           return 1
           ;;
         *) waiting+="${waiting:+, }$name ($why)" ;;
@@ -256,14 +276,14 @@ gate() {
       if [ "$why" != unhealthy ]; then
         unset "ill_since[$name]"
       elif [ $((SECONDS - ${ill_since[$name]:=$SECONDS})) -ge "$UNHEALTHY_SECONDS" ]; then
-        show_failure "$stack" "$name" "unhealthy for $UNHEALTHY_SECONDS s"
+        show_failure "$name" "unhealthy for $UNHEALTHY_SECONDS s"
         return 1
       fi
     done <<<"$list"
     if [ -z "$waiting" ]; then return 0; fi
     if [ "$SECONDS" -ge "$deadline" ]; then
       name=${waiting%% *}
-      show_failure "$stack" "$name" "not ready after $HEALTH_SECONDS s: $waiting"
+      show_failure "$name" "not ready after $HEALTH_SECONDS s: $waiting"
       return 1
     fi
     if [ "$waiting" != "$before" ]; then note "waiting for $waiting"; fi
@@ -272,20 +292,21 @@ gate() {
   done
 }
 
+# show_failure NAME WHY
 show_failure() {
-  printf '%s\n' "--- the last lines of $2 ---" >&2
-  if by_mesh "$1"; then
-    omni logs --tail 20 "$2" >&2 2>&1 || true
-  else
-    docker logs --tail 20 "$2" >&2 2>&1 || true
-  fi
+  printf '%s\n' "--- the last lines of $1 ---" >&2
+  docker logs --tail 20 "$1" >&2 2>&1 || true
   printf '%s\n' "---" >&2
-  fault "$2: $3. Look at: docker logs $2; mend it, then run this again: it goes on here"
+  fault "$1: $2. Look at: docker logs $1; mend it, then run this again: it goes on here"
 }
 
 # running_all STACK: a quick look whether what was started is still there.
 running_all() {
   local name policy restart word
+  if away "$1"; then
+    [ -z "$(app_faults "$1")" ]
+    return
+  fi
   while IFS=$'\t' read -r name policy restart; do
     [ -n "$name" ] || continue
     read -r word _ <<<"$(verdict "$1" "$name" "$policy" "$restart" after)"

@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 import yaml
+from clap_source import arguments, kebab, source
 from compose_lint import REPO
 
 STACK = REPO / "compose" / "omni"
@@ -34,30 +35,16 @@ SOURCES = {
 DEADLINE = 120
 
 
-def kebab(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).lower().replace("_", "-")
-
-
-def command_line(source: Path) -> dict[str, Any]:
-    """Verbs, flags and variables that a program's clap definitions name."""
-    text = re.sub(r"^\s*//.*$", "", source.read_text().split("#[cfg(test)]")[0], flags=re.M)
-    flags: dict[str, dict[str, Any]] = {}
-    for attributes, name, kind in re.findall(r"#\[arg\(((?:[^()]|\((?:[^()]|\([^()]*\))*\))*)\)\]\s*(?:pub )?([a-z_]+): ([A-Za-z<>:]+)", text):
-        long = re.search(r"\blong(?:\s*=\s*\"([^\"]+)\")?", attributes)
-        if not long:
-            continue
-        flag = {"long": "--" + (long[1] or kebab(name)), "value": kind != "bool"}
-        flags[flag["long"]] = flag
-        short = re.search(r"\bshort(?:\s*=\s*'(.)')?", attributes)
-        if short:
-            flags["-" + (short[1] or name[0])] = flag
+def command_line(path: Path) -> dict[str, Any]:
+    """Verbs, flags and variables that a program's definitions name."""
+    text = source(path)
     verbs = {kebab(v) for body in re.findall(r"Subcommand\)\]\s*(?:pub(?:\(crate\))? )?enum \w+ \{(.*?)\n\}", text, re.S) for v in re.findall(r"^    ([A-Z]\w*)", body, re.M)}
-    return {"verbs": sorted(verbs), "flags": flags, "variables": re.findall(r"env = \"(OMNI_[A-Z_]+)\"", text)}
+    return {"verbs": sorted(verbs), "flags": arguments(text), "variables": re.findall(r"env = \"(OMNI_[A-Z_]+)\"", text)}
 
 
 @pytest.fixture(scope="session")
 def flags() -> dict[str, Any]:
-    return {program: command_line(source) for program, source in SOURCES.items()}
+    return {program: command_line(path) for program, path in SOURCES.items()}
 
 
 def test_the_sources_are_understood(flags: dict[str, Any]) -> None:
@@ -117,6 +104,17 @@ def test_ports_inside_are_those_outside() -> None:
             assert listening is None or listening.split(":")[1] + protocol in inside, f"{name}: {variable}"
         for extra in COMPOSE["services"]["agent"]["extra_hosts"]:
             assert extra.split(":")[0] in {s["container_name"] for s in COMPOSE["services"].values()}
+
+
+def test_what_the_agent_lays_out_for_apps_has_the_same_path_on_the_host() -> None:
+    """The engine mounts files and secrets of apps by the path that the agent names, and knows the host's paths alone."""
+    agent = COMPOSE["services"]["agent"]
+    data_dir = re.search(r"--data-dir (\S+)$", agent["command"][2])
+    secrets = re.search(r'const SECRETS: &str = "([^"]+)"', (REPO / "agent/src/daemon.rs").read_text())
+    assert data_dir and secrets
+    shared = [source for source, target in (volume.split(":")[:2] for volume in agent["volumes"]) if source == target]
+    for path in (data_dir[1], secrets[1]):
+        assert any(Path(path).is_relative_to(folder) for folder in shared), path
 
 
 # --- init.sh ---------------------------------------------------------------------------------------------------------------
@@ -240,6 +238,13 @@ def test_the_first_host_makes_a_cluster_and_repeats_without_change(host: Host) -
     host.init("--check")
     assert host.files() == before and host.state() == state
     assert state["members"]["omni-agent"]["to"] == ["omni-omni:7600"]
+
+
+def test_an_agent_from_before_is_moved_and_not_joined_again(host: Host) -> None:
+    (host.stack / "data/agent").mkdir(parents=True)
+    (host.stack / "data/agent/identity").write_text("x")
+    assert "cp -a data/agent/. /var/lib/omni-agent/" in host.init(code=1)
+    assert "omni-agent" not in host.state()["members"]
 
 
 def test_the_lab_has_three(host: Host) -> None:

@@ -41,6 +41,8 @@ MONITORING_DIR=${MONITORING_DIR:-$here/../monitoring}
 INIT=$SECRETS_DIR/init.json
 ADMIN=$SECRETS_DIR/admin.token
 VIEWER=$SECRETS_DIR/viewer/token
+# In its container and on the host.
+AGENT_DATA=/var/lib/omni-agent
 HOST_NAME=${OMNI_HOST_NAME:-$(hostname)}
 bind=${OMNI_BIND:-127.0.0.1}
 [ "$bind" != 0.0.0.0 ] || bind=127.0.0.1
@@ -155,7 +157,9 @@ join_controller() {
 
 join_agent() {
   local to options=() token=$SECRETS_DIR/agent.token
-  ! is_member omni-agent /data/identity || return 0
+  ! is_member omni-agent "$AGENT_DATA/identity" || return 0
+  [ ! -e "$here/data/agent/identity" ] ||
+    fail "this host's identity lies in data/agent, where it was kept before: docker compose stop agent, cp -a data/agent/. $AGENT_DATA/, rm -r data/agent, docker compose start agent, and this again"
   mapfile -t to < <(controllers_to_join "$agents_dial")
   if [ -n "${OMNI_ZONE:-}" ]; then options+=(--zone "$OMNI_ZONE"); fi
   local label
@@ -165,7 +169,7 @@ join_agent() {
     new_token "$token" 600 create --role agent --ttl 1h --uses 1
   fi
   token_for "$token"
-  OMNI_TOKEN=$(cat "$token") in_container -e OMNI_TOKEN omni-agent omni-agent join --data-dir /data --name "$HOST_NAME" "${to[@]}" "${options[@]}" >/dev/null ||
+  OMNI_TOKEN=$(cat "$token") in_container -e OMNI_TOKEN omni-agent omni-agent join --data-dir "$AGENT_DATA" --name "$HOST_NAME" "${to[@]}" "${options[@]}" >/dev/null ||
     fail "the agent could not join as $HOST_NAME, see above (docs/operations.md, \"A machine cannot join\")"
   rm -f "$token"
   say "this host joined as $HOST_NAME"

@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""A strict stand-in for `docker`, `docker compose`, `docker-compose` and `omni deploy`.
+"""A strict stand-in for `docker`, `docker compose` and `docker-compose`. omni.py beside it works on the same engine.
 
 It knows exactly what deploy/setup.sh may ask and refuses everything else the way the real programs would, keeps its
 "engine" in a folder, and notes every call. What the test wants to happen stands in $FAKE/wishes.json:
 
   engine        "ok" | "denied" | "gone"
   compose       "v2" | "v1" | "none"
-  mesh          absent | "no-verb" | "no-answer" | "ok"
   containers    name -> {"status", "health", "code", "restarts", "ready_after": inspections until healthy, "logs"}
   up_fails      project -> text on standard error
   up_hangs      project: `up` notes that it began and waits to be killed
+  pull_fails    image -> text on standard error
 """
 
 import json
@@ -38,7 +38,7 @@ def save(name, value):
 
 
 WISHES = load("wishes.json", {})
-STATE = load("state.json", {"networks": [], "containers": {}})
+STATE = {"networks": [], "containers": {}, "images": [], "apps": {}} | load("state.json", {})
 
 
 def refuse(text, code=1):
@@ -142,6 +142,11 @@ def compose(argv):
         if "-d" not in seen or services:
             refuse("this fake starts whole projects, detached")
         up()
+    elif verb == "build":
+        seen, services = options(argv, set())
+        engine_answers()
+        STATE["images"] += [service["image"] for service in project()[2].values() if "build" in service]
+        save("state.json", STATE)
     elif verb == "down":
         options(argv, {"--remove-orphans"})
         engine_answers()
@@ -155,6 +160,11 @@ def compose(argv):
 def up():
     engine_answers()
     name, document, services = project()
+    made(name, document, services, {})
+
+
+def made(name, document, services, labels):
+    """The project's containers are there, as wished for."""
     if name in WISHES.get("up_fails", {}):
         refuse(WISHES["up_fails"][name])
     if WISHES.get("up_hangs") == name:
@@ -169,6 +179,8 @@ def up():
     for service, settings in services.items():
         container = settings.get("container_name") or f"{name}-{service}-1"
         other = STATE["containers"].get(container)
+        if other and other["project"] != name and labels:
+            refuse(f"error: the deployment failed: the name {container} is taken by a container that this agent did not make (id 0123): rename or remove it")
         if other and other["project"] != name:
             refuse(f'Conflict. The container name "/{container}" is already in use by container "0123". You have to remove (or rename) that container')
         wish = WISHES.get("containers", {}).get(container, {})
@@ -180,13 +192,15 @@ def up():
             "code": wish.get("code", 0),
             "restarts": wish.get("restarts", 0),
             "ready_after": wish.get("ready_after", 0),
-            "logs": wish.get("logs", "") ,
+            "logs": wish.get("logs", ""),
+            "labels": labels,
         }
     save("state.json", STATE)
 
 
 # --- docker ----------------------------------------------------------------------------------------------------
 
+LABELS_FORMAT = '{{index .Config.Labels "omni.environment"}} {{index .Config.Labels "omni.app"}}'
 STATE_FORMAT = (
     "{{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}} {{.State.ExitCode}} {{.RestartCount}}"
 )
@@ -199,7 +213,10 @@ def inspect(argv):
     container = STATE["containers"].get(names[0])
     if container is None:
         refuse(f"Error: No such object: {names[0]}")
-    if seen.get("--format") == "{{.State.Running}}":
+    labels = container.get("labels", {})
+    if seen.get("--format") == LABELS_FORMAT:
+        print(labels.get("omni.environment", ""), labels.get("omni.app", ""))
+    elif seen.get("--format") == "{{.State.Running}}":
         print("true" if container["status"] == "running" else "false")
     elif seen.get("--format") == STATE_FORMAT:
         print(state_line(names[0], container))
@@ -238,6 +255,15 @@ def docker(argv):
         print(FAKE / "root")
     elif verb == "inspect":
         inspect(argv)
+    elif verb == "image" and argv[:1] == ["inspect"] and len(argv) == 2:
+        if argv[1] not in STATE["images"]:
+            refuse(f"Error: No such image: {argv[1]}")
+        print("[]")
+    elif verb == "pull" and len(argv) == 1:
+        if argv[0] in WISHES.get("pull_fails", {}):
+            refuse(WISHES["pull_fails"][argv[0]])
+        STATE["images"].append(argv[0])
+        save("state.json", STATE)
     elif verb == "logs":
         _, names = options(argv, set(), {"--tail"})
         if len(names) != 1 or names[0] not in STATE["containers"]:
@@ -259,37 +285,6 @@ def docker(argv):
         refuse(f"docker: '{verb} {' '.join(argv)}' is not known to this fake")
 
 
-# --- omni ------------------------------------------------------------------------------------------------------
-
-
-def omni(argv):
-    mesh = WISHES.get("mesh", "no-answer")
-    if argv == ["status"]:
-        if mesh == "no-answer":
-            refuse("error: no controller reachable", 5)
-        print("all well")
-    elif argv == ["deploy", "--help"]:
-        if mesh == "no-verb":
-            refuse("error: unrecognized subcommand 'deploy'", 2)
-        print("Usage: omni deploy [OPTIONS] [FILE]\n\nOptions:\n  -y, --yes   Do not ask\n      --wait  Wait\n")
-    elif argv[:1] == ["deploy"]:
-        seen, files = options(argv[1:], {"-y", "--wait"})
-        if files != ["docker-compose.yml"] or "-y" not in seen:
-            refuse("error: the command line makes no sense", 2)
-        up()
-    elif argv[:4] == ["-o", "json", "ps", "-a"] and len(argv) == 5:
-        container = STATE["containers"].get(argv[4])
-        items = []
-        if container:
-            status, health, code, restarts = state_line(argv[4], container).split()
-            items = [{"container": {"name": argv[4], "state": status, "health": health, "exit_code": int(code), "restarts": int(restarts)}}]
-        print(json.dumps({"items": items, "next_cursor": None}))
-    elif argv[:1] == ["logs"]:
-        _, names = options(argv[1:], set(), {"--tail"})
-        print(STATE["containers"][names[0]]["logs"])
-    else:
-        refuse(f"error: unrecognized subcommand '{' '.join(argv)}'", 2)
-
-
-note()
-{"docker": docker, "docker-compose": compose, "omni": omni}[PROGRAM](ARGV)
+if __name__ == "__main__":
+    note()
+    {"docker": docker, "docker-compose": compose}[PROGRAM](ARGV)

@@ -80,11 +80,15 @@ def use_join_token(role):
     token["used"] += 1
 
 
+def folder(container):
+    return "/var/lib/omni-agent" if container == "omni-agent" else "/data"
+
+
 def member(container, name, role, data):
-    if data["--data-dir"] != ["/data"]:
+    if data["--data-dir"] != [folder(container)]:
         refuse(f"error: cannot create {data['--data-dir']}")
     if container in STATE["members"]:
-        refuse("error: /data already holds a member; nothing was changed")
+        refuse(f"error: {folder(container)} already holds a member; nothing was changed")
     api = {"omni-omni-2": "omni-omni-2:7611", "omni-omni-3": "omni-omni-3:7621"}.get(container, "omni-omni:7601")
     STATE["members"][container] = {"name": name, "role": role, "api": api}
 
@@ -99,7 +103,7 @@ def controllers():
 def run(container, argv):
     program, words = argv[0], argv[1:]
     if program == "test" and words[:1] == ["-s"]:
-        wanted = "/data/identity" if container == "omni-agent" else "/data/member.json"
+        wanted = folder(container) + ("/identity" if container == "omni-agent" else "/member.json")
         if words[1:] != [wanted]:
             refuse(f"{container} never has {words[1:]}")
         sys.exit(0 if container in STATE["members"] else 1)
