@@ -1,5 +1,6 @@
-//! Output of restic 0.14.0 and 0.18.0, captured while each of these things was done for real: `fixtures/VERSION/NAME.txt` holds
-//! the exit code, stdout and stderr. Paths, the host's name and repeated lines have been shortened; nothing else was changed.
+//! Output of restic 0.14.0 and 0.18.0, captured while each of these things was done for real:
+//! `fixtures/VERSION/NAME.txt` holds the exit code, stdout and stderr. Paths, the host's name and repeated
+//! lines have been shortened; nothing else was changed.
 
 use crate::failure::{Error, Exit, Findings, Operation, judge};
 use crate::secret::Masks;

@@ -1,7 +1,7 @@
 //! The safe edge to the `restic` program: backups, restores and the care of repositories as typed operations.
 //!
-//! restic keeps the data; this crate starts it, listens to it and ends it. What lies in a repository is plain restic: it
-//! can be listed, checked and restored with restic alone.
+//! restic keeps the data; this crate starts it, listens to it and ends it. What lies in a repository is plain
+//! restic: it can be listed, checked and restored with restic alone.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -25,25 +25,29 @@
 //!
 //! # What can be relied on
 //!
-//! - **Versions.** Debian 12's 0.14 is enough for everything that does not say otherwise. What a newer one has and is asked of
-//!   an older one is [`Error::TooOld`], before anything runs.
-//! - **Secrets** reach restic through its environment, a new password through a pipe, and a key for `ssh` through a file of
-//!   mode 0600 that goes with the operation. None is in an argument, in `Debug`, in a log line or in an error. restic inherits
-//!   nothing from this process: its environment is made here, in UTC and without a language.
-//! - **A stream** ([`Restic::backup_stream`]) becomes a snapshot only when its source has ended well. A source that fails, a
-//!   cancellation and the death of this process leave none, with every version of restic.
-//! - **Ends.** Cancelling, or dropping whatever waits for an operation, interrupts restic, which gives up its lock; after
-//!   [`Settings::grace`] it is killed with all that it started, and its lock removed if that is the only one. A process beside
-//!   it does the same when this process dies. So none is left behind.
-//! - **Failures** are told apart ([`Error`]), in versions with exit codes and without, and also where restic calls them a
-//!   success: a server that refuses to remove a snapshot, an id that is not there. What cannot end well is not repeated for
-//!   the quarter of an hour that restic takes for it; see [`Settings::patience`]. A backup with unreadable files is no failure
-//!   but *partial* ([`BackupReport::is_partial`]); a restore with unwritten ones is a failure.
-//! - **Bounds.** Lines, lists of files and findings, answers and listings have one each, and say when they were cut. Progress is
-//!   a single value, overwritten.
+//! - **Versions.** Debian 12's 0.14 is enough for everything that does not say otherwise. What a newer one
+//!   has and is asked of an older one is [`Error::TooOld`], before anything runs.
+//! - **Secrets** reach restic through its environment, a new password through a pipe, and a key for `ssh`
+//!   through a file of mode 0600 that goes with the operation. None is in an argument, in `Debug`, in a log
+//!   line or in an error. restic inherits nothing from this process: its environment is made here, in UTC and
+//!   without a language.
+//! - **A stream** ([`Restic::backup_stream`]) becomes a snapshot only when its source has ended well. A
+//!   source that fails, a cancellation and the death of this process leave none, with every version of
+//!   restic.
+//! - **Ends.** Cancelling, or dropping whatever waits for an operation, interrupts restic, which gives up its
+//!   lock; after [`Settings::grace`] it is killed with all that it started, and its lock removed if that is
+//!   the only one. A process beside it does the same when this process dies, or its runtime goes. So no
+//!   restic is left behind; after such a death a lock may be, which [`Restic::unlock`] takes for stale.
+//! - **Failures** are told apart ([`Error`]), in versions with exit codes and without, and also where restic
+//!   calls them a success: a server that refuses to remove a snapshot, an id that is not there. What cannot
+//!   end well is not repeated for the quarter of an hour that restic takes for it; see
+//!   [`Settings::patience`]. A backup with unreadable files is no failure but *partial*
+//!   ([`BackupReport::is_partial`]); a restore with unwritten ones is a failure.
+//! - **Bounds.** Lines, lists of files and findings, answers and listings have one each, and say when they
+//!   were cut. Progress is a single value, overwritten.
 //!
-//! What is not here: schedules, retries ([`Error::retry`] says whether one makes sense), the choice of snapshots, and
-//! databases.
+//! What is not here: schedules, retries ([`Error::retry`] says whether one makes sense), the choice of
+//! snapshots, and databases.
 
 #[cfg(test)]
 mod captured;

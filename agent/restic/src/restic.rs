@@ -25,12 +25,13 @@ pub struct Settings {
     pub home: PathBuf,
     /// Where restic keeps what it has read of repositories. Grows with them; may be deleted at any time.
     pub cache_folder: PathBuf,
-    /// Where short-lived files lie: packs that are being put together, keys for `ssh`. Must be there and be private.
+    /// Where short-lived files lie: packs that are being put together, keys for `ssh`. Must be there and be
+    /// private.
     pub work_folder: PathBuf,
     /// From asking restic to end to killing it.
     pub grace: Duration,
-    /// How long restic may go on repeating a request that fails, before the repository counts as unreachable. By itself it
-    /// takes a quarter of an hour or more.
+    /// How long restic may go on repeating a request that fails, before the repository counts as unreachable.
+    /// By itself it takes a quarter of an hour or more.
     pub patience: Duration,
 }
 

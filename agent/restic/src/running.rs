@@ -7,8 +7,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// An operation that is under way, in a task of the runtime that it was started on. Dropping it cancels it: restic is
-/// interrupted, and killed if that does not help, in the background.
+/// An operation that is under way, in a task of the runtime that it was started on. Dropping it cancels it:
+/// restic is interrupted, and killed if that does not help, in the background.
 #[derive(Debug)]
 #[must_use = "an operation that nobody waits for is cancelled"]
 pub struct Running<T> {
@@ -35,7 +35,9 @@ impl<T: Send + 'static> Running<T> {
         self.progress.clone()
     }
 
-    /// Asks it to end. It ends as [`Error::Cancelled`], or well when it was done already.
+    /// Asks it to end. It ends as [`Error::Cancelled`], or well when it was done already; after the grace of
+    /// the settings at the latest, and up to a minute later where a lock has to be removed from a slow
+    /// repository.
     pub fn cancel(&self) {
         self.cancel.cancel();
     }

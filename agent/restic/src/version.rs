@@ -28,7 +28,7 @@ impl Version {
         self >= feature.since()
     }
 
-    /// Reads what `restic version` prints, as text or (since 0.17) as JSON: `restic 0.14.0 compiled with …`.
+    /// Reads what `restic version` prints: `restic 0.14.0 compiled with …`.
     pub(crate) fn from_output(output: &str) -> Option<Self> {
         output.split_whitespace().skip_while(|word| *word != "restic").nth(1)?.parse().ok()
     }
@@ -65,16 +65,12 @@ pub enum Feature {
     SparseRestore,
     /// `restore --json`: progress and a summary.
     RestoreProgress,
-    /// `--retry-lock`.
-    RetryLock,
     /// `restore --dry-run`.
     RestoreDryRun,
     /// `restore --overwrite` and `--delete`.
     RestoreInPlace,
     /// `backup --skip-if-unchanged`.
     SkipUnchanged,
-    /// Exit codes 10, 11 and 12 instead of text alone.
-    ExitCodes,
 }
 
 impl Feature {
@@ -82,10 +78,8 @@ impl Feature {
     pub const fn since(self) -> Version {
         match self {
             Self::SparseRestore => Version::new(0, 15, 0),
-            Self::RestoreProgress | Self::RetryLock => Version::new(0, 16, 0),
-            Self::RestoreDryRun | Self::RestoreInPlace | Self::SkipUnchanged | Self::ExitCodes => {
-                Version::new(0, 17, 0)
-            }
+            Self::RestoreProgress => Version::new(0, 16, 0),
+            Self::RestoreDryRun | Self::RestoreInPlace | Self::SkipUnchanged => Version::new(0, 17, 0),
         }
     }
 }
@@ -95,11 +89,9 @@ impl fmt::Display for Feature {
         f.write_str(match self {
             Self::SparseRestore => "restoring sparse files as sparse",
             Self::RestoreProgress => "progress of a restore",
-            Self::RetryLock => "waiting for a lock",
             Self::RestoreDryRun => "a dry run of a restore",
             Self::RestoreInPlace => "deleting or keeping files that are already at the target of a restore",
             Self::SkipUnchanged => "leaving out unchanged snapshots",
-            Self::ExitCodes => "exit codes",
         })
     }
 }
@@ -125,9 +117,9 @@ mod tests {
 
     #[test]
     fn features_come_with_their_version() {
-        assert!(!Version::OLDEST.has(Feature::RetryLock));
-        assert!(Version::new(0, 16, 0).has(Feature::RetryLock));
-        assert!(!Version::new(0, 16, 5).has(Feature::ExitCodes));
-        assert!(Version::new(1, 0, 0).has(Feature::ExitCodes));
+        assert!(!Version::OLDEST.has(Feature::SparseRestore));
+        assert!(Version::new(0, 16, 0).has(Feature::RestoreProgress));
+        assert!(!Version::new(0, 16, 5).has(Feature::RestoreDryRun));
+        assert!(Version::new(1, 0, 0).has(Feature::RestoreDryRun));
     }
 }

@@ -83,7 +83,7 @@ pub enum Error {
     },
     /// The repository takes no changes of this kind: it is append-only, or read-only.
     #[error(
-        "{repository} refuses the change: {detail}; it is append-only or read-only, use an access that may write"
+        "{repository} refuses the change: {detail}; it is append-only or read-only, use an access that may"
     )]
     Refused {
         /// Where.
@@ -92,7 +92,7 @@ pub enum Error {
         detail: String,
     },
     /// No room.
-    #[error("{} is full: {detail}; free some space", match .place { FullPlace::Repository => .repository.as_str(), FullPlace::Target => "the target's file system" })]
+    #[error("{} is full: {detail}; free some space", full_place(.repository, *.place))]
     Full {
         /// The repository.
         repository: String,
@@ -130,7 +130,7 @@ pub enum Error {
         detail: String,
     },
     /// The repository's data is wrong or gone.
-    #[error("{repository} is damaged: {}; use another copy and repair this one with `restic repair`", first_of(.problems, *.more))]
+    #[error("{repository} is damaged: {}; use another copy, and `restic repair` this one", first_of(.problems, *.more))]
     Damaged {
         /// Where.
         repository: String,
@@ -140,13 +140,15 @@ pub enum Error {
         more: u64,
     },
     /// A restore left files out, or wrote them wrongly.
-    #[error("{} files were not restored, among them {}; see the reasons and restore again", .files.count(), first_file(.files))]
+    #[error("{} files were not restored, such as {}; see to it and restore again", .files.count(), first_file(.files))]
     Incomplete {
         /// Which, and why.
         files: UnreadableFiles,
     },
     /// What should have been backed up failed while it was read. There is no snapshot of it.
-    #[error("the source of the stream failed, and no snapshot was made: {detail}")]
+    #[error(
+        "no snapshot was made, because the source of the stream failed: {detail}; see to it and run again"
+    )]
     Source {
         /// Why.
         detail: String,
@@ -215,6 +217,13 @@ impl Error {
             return Ok(());
         }
         Err(Self::TooOld { what: feature.to_string(), needed: feature.since(), found })
+    }
+}
+
+fn full_place(repository: &str, place: FullPlace) -> &str {
+    match place {
+        FullPlace::Repository => repository,
+        FullPlace::Target => "the target's file system",
     }
 }
 

@@ -1,4 +1,5 @@
-//! What the lines on stderr tell, gathered as they come, so that however many there are the telling ones are kept.
+//! What the lines on stderr tell, gathered as they come, so that however many there are the telling ones are
+//! kept.
 
 use super::patterns::{Cause, add_to_lock, cause};
 use super::retries::{Repetition, Retries};
@@ -91,17 +92,17 @@ impl Findings {
 
     /// Takes a line in. With an answer, restic should be ended: it would only repeat itself.
     pub(crate) fn line(&mut self, line: &str, now: Instant) -> Option<GiveUp> {
-        let line = self.masks.apply(line.trim_end());
         if line.trim().is_empty() {
             return None;
         }
+        // Parsed before it is masked: JSON spells some characters of a secret in its own way.
         if line.starts_with('{')
-            && let Ok(message) = serde_json::from_str(&line)
+            && let Ok(message) = serde_json::from_str(line)
         {
             self.message(message);
             return None;
         }
-        let line = crate::report::cut(line, MAX_LINE);
+        let line = self.masked(line);
         self.text(&line, line.starts_with("Fatal: "));
         self.repetition(&line, now)
     }
@@ -110,26 +111,31 @@ impl Findings {
         match message {
             Message::ExitError { message, .. } => {
                 for line in message.lines() {
-                    self.text(line, true);
+                    self.text(&self.masked(line), true);
                 }
             }
             Message::Error { message, .. } if !message.is_empty() => {
                 for line in message.lines().filter(|line| !line.trim().is_empty()) {
-                    self.text(line, false);
+                    self.text(&self.masked(line), false);
                 }
             }
             // What went away between listing and reading: newer versions do not miss it, and nor do we.
             Message::Error { during, .. } if during == "scan" => {}
             Message::Error { error, during, item, .. } => {
-                let reason = reason(&error);
+                let reason = self.masked(&reason(&error));
                 // What a backup cannot read says nothing about the repository.
                 if during != "archival" {
                     self.note(&reason);
                 }
-                self.files.add(unreadable(&item, &reason));
+                self.files.add(unreadable(&self.masked(&item), &reason));
             }
             Message::Other => {}
         }
+    }
+
+    /// A line without secrets, of bounded length.
+    fn masked(&self, line: &str) -> String {
+        crate::report::cut(self.masks.apply(line.trim_end()), MAX_LINE)
     }
 
     /// A sentence, which is one of restic's last words or one on the way.
@@ -207,6 +213,14 @@ impl Findings {
         crate::report::cut(lines.join(" / "), 2 * MAX_LINE)
     }
 
+    /// restic says that something is missing. Should it name nothing, in words that are known, that is still
+    /// so.
+    pub(crate) fn note_partial(&mut self) {
+        if self.files.is_empty() {
+            self.files.more = 1;
+        }
+    }
+
     /// Files that are missing from the snapshot.
     pub(crate) fn into_files(self) -> UnreadableFiles {
         self.files
@@ -230,7 +244,8 @@ fn reason(error: &serde_json::Value) -> String {
     }
 }
 
-/// What is missing from a snapshot or a restore, as text has it: of a backup in every version, of a restore before 0.18.
+/// What is missing from a snapshot or a restore, as text has it: of a backup in every version, of a restore
+/// before 0.18.
 fn left_out(line: &str) -> Option<Unreadable> {
     if let Some(path) = line.strip_suffix(" does not exist, skipping") {
         return Some(unreadable(path, "does not exist"));

@@ -44,10 +44,10 @@ impl Operation {
 const NO_REPOSITORY: i32 = 10;
 const LOCKED: i32 = 11;
 const WRONG_PASSWORD: i32 = 12;
-pub(crate) const PARTIAL: i32 = 3;
+const PARTIAL: i32 = 3;
 
-/// What went wrong. `None`: nothing did; a backup may be partial all the same. `cancelled`: whether it was us who ended
-/// it, at the caller's wish.
+/// What went wrong. `None`: nothing did; a backup may be partial all the same. `cancelled`: whether it was us
+/// who ended it, at the caller's wish.
 pub(crate) fn judge(
     operation: Operation,
     repository: &str,
@@ -55,8 +55,7 @@ pub(crate) fn judge(
     cancelled: bool,
     findings: &Findings,
 ) -> Option<Error> {
-    let partial = operation == Operation::Backup && exit == Exit::Code(PARTIAL);
-    if exit == Exit::Code(0) || partial {
+    if exit == Exit::Code(0) || is_partial(operation, exit) {
         return silent_failure(operation, repository, findings);
     }
     if cancelled {
@@ -74,7 +73,13 @@ pub(crate) fn judge(
     Some(explained(operation, repository, cause, detail, findings))
 }
 
-/// restic calls some failures a success: a server that refuses to remove a snapshot, an id that does not exist.
+/// Whether a backup was made and lacks something.
+pub(crate) fn is_partial(operation: Operation, exit: Exit) -> bool {
+    operation == Operation::Backup && exit == Exit::Code(PARTIAL)
+}
+
+/// restic calls some failures a success: a server that refuses to remove a snapshot, an id that does not
+/// exist.
 fn silent_failure(operation: Operation, repository: &str, findings: &Findings) -> Option<Error> {
     if matches!(operation, Operation::Backup | Operation::Restore | Operation::Check) {
         return None;

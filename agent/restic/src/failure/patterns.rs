@@ -19,8 +19,8 @@ pub(crate) enum Cause {
     Unreachable,
 }
 
-/// Finds the cause that a sentence names. The more telling sentences stand first: an unreachable server also has no
-/// configuration that could be opened.
+/// Finds the cause that a sentence names. The more telling sentences stand first: an unreachable server also
+/// has no configuration that could be opened.
 pub(crate) fn cause(text: &str) -> Option<Cause> {
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
     let writes =
@@ -114,8 +114,9 @@ pub(crate) fn cause(text: &str) -> Option<Cause> {
     rules.into_iter().find(|(_, holds)| *holds).map(|(cause, _)| cause)
 }
 
-/// Reads whose lock it is: `repository is already locked exclusively by PID 12 on web-1 by root (UID 0, GID 0)`, then
-/// `lock was created at 2026-11-27 16:04:28 (…)` and `storage ID 5be4b798`, in the child's time zone, UTC.
+/// Reads whose lock it is: `repository is already locked exclusively by PID 12 on web-1 by root (UID 0, GID
+/// 0)`, then `lock was created at 2026-11-27 16:04:28 (…)` and `storage ID 5be4b798`, in the child's time
+/// zone, UTC.
 pub(crate) fn add_to_lock(line: &str, lock: &mut Option<Lock>) {
     if let Some(rest) = line.split_once("by PID ").map(|(_, rest)| rest) {
         let Some((pid, rest)) = rest.split_once(" on ") else { return };

@@ -1,6 +1,6 @@
-//! restic repeats what failed, for a quarter of an hour and more, and cannot be told not to. What cannot end well by
-//! repeating is ended here, with the reason that stands in its message:
-//! `Save(<lock/01d64c0b77>) returned error, retrying after 552.330144ms: open …: permission denied`.
+//! restic repeats what failed, for a quarter of an hour and more, and cannot be told not to. What cannot end
+//! well by repeating is ended here, with the reason that stands in its message: `Save(<lock/01d64c0b77>)
+//! returned error, retrying after 552.330144ms: open …: permission denied`.
 
 use super::patterns::{Cause, cause};
 use jiff::SignedDuration;
@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Requests under way at once are few (five, unless told otherwise). Beyond this bound new ones are not timed.
+/// Requests under way at once are few (five, unless told otherwise). Beyond this bound new ones are not
+/// timed.
 const MAX_REQUESTS: usize = 64;
 
 /// A message about a repetition.
@@ -53,7 +54,8 @@ pub(super) struct Retries {
 }
 
 impl Retries {
-    /// Whether a request has been repeated for longer than `patience`, or will have been before it is tried again.
+    /// Whether a request has been repeated for longer than `patience`, or will have been before it is tried
+    /// again.
     pub(super) fn exhausted(
         &mut self,
         repetition: &Repetition<'_>,

@@ -78,12 +78,22 @@ fn a_message_says_what_was_wrong_and_what_to_do() {
         ("full-backup", Operation::Backup, "/srv/t/repo is full: "),
         ("damage-check", Operation::Check, ": unexpected file size: got 5004"),
         ("damage-check", Operation::Check, "use another copy"),
-        ("restore-ro-target", Operation::Restore, "files were not restored, among them /src2 (mkdir "),
+        ("restore-ro-target", Operation::Restore, "files were not restored, such as /src2 (mkdir "),
         ("forget-unknown", PLAIN, "deadbeef"),
     ] {
         for version in VERSIONS {
             let error = Captured::read(version, fixture).error(operation).expect(fixture).to_string();
             assert!(error.contains(said), "{version} {fixture}: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_repository_that_is_there_already_is_known_for_it() {
+    for fixture in ["init-again", "rest-init-again"] {
+        for version in VERSIONS {
+            let findings = Captured::read(version, fixture).findings(PLAIN);
+            assert!(findings.named(Cause::AlreadyThere).is_some(), "{version} {fixture}");
         }
     }
 }
@@ -197,6 +207,26 @@ fn secrets_and_floods_do_not_get_through() {
     assert_eq!((problems.len(), *more), (100, 1_900));
     let said = format!("{error} {error:?}");
     assert!(!said.contains("hunter22") && said.len() < 100_000, "{} bytes", said.len());
+}
+
+#[test]
+fn a_secret_is_found_in_whatever_way_json_spells_it() {
+    let mut findings = Findings::new(Masks::new([Secret::new("a\"b\\<c>")]), Duration::ZERO, false);
+    let message = |text: &str| {
+        let quoted =
+            serde_json::to_string(text).expect("a text").replace('<', "\\u003c").replace('>', "\\u003e");
+        format!(r#"{{"message_type":"exit_error","code":1,"message":{quoted}}}"#)
+    };
+    findings.line(&message("Fatal: server says a\"b\\<c> is wrong"), Instant::now());
+    let error = judge(PLAIN, "/r", Exit::Code(1), false, &findings).expect("it failed");
+    assert!(error.to_string().ends_with("Fatal: server says *** is wrong"), "{error}");
+}
+
+#[test]
+fn a_partial_backup_is_partial_even_when_restic_names_nothing() {
+    let mut findings = Captured::read("0.18", "backup").findings(Operation::Backup);
+    findings.note_partial();
+    assert_eq!(findings.into_files().count(), 1);
 }
 
 #[test]

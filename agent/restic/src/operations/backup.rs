@@ -18,8 +18,8 @@ impl Restic {
         Ok(self.start(|task| async move { task.backup(&repository, args, Input::Empty).await }))
     }
 
-    /// Backs up a stream. There is a snapshot only when the source has ended well and had something: not when it fails, not
-    /// when this is cancelled, and not when this process is killed.
+    /// Backs up a stream. There is a snapshot only when the source has ended well and had something: not when
+    /// it fails, not when this is cancelled, and not when this process is killed.
     pub fn backup_stream(
         &self,
         repository: &Repository,
@@ -52,8 +52,8 @@ impl Task {
         Ok(report)
     }
 
-    /// The whole id of a snapshot that restic before 0.17 names by eight digits. The backup is there whatever comes of this,
-    /// so a failure leaves the short one, which restic takes too.
+    /// The whole id of a snapshot that restic before 0.17 names by eight digits. The backup is there whatever
+    /// comes of this, so a failure leaves the short one, which restic takes too.
     async fn whole_id(&self, repository: &Repository, short: &SnapshotId) -> SnapshotId {
         let call = Call::plain(repository, ["snapshots", "--no-lock", "--"]).with([short.as_str()]);
         match self.tidying().json::<Vec<Snapshot>>(call).await {

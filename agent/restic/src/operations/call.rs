@@ -1,6 +1,6 @@
 //! One call of restic on behalf of an operation, from arguments to a judged end.
 
-use crate::failure::{Error, Exit, Findings, Operation, judge};
+use crate::failure::{Error, Exit, Findings, Operation, is_partial, judge};
 use crate::process::{self, Ended, FeedEnd, Input, LineReader};
 use crate::report::{Progress, document};
 use crate::repository::{Access, Repository, Role, merge};
@@ -150,7 +150,7 @@ impl Task {
         &self,
         operation: Operation,
         repository: &Repository,
-        ended: Ended<T>,
+        mut ended: Ended<T>,
     ) -> Result<(T, Findings), Error> {
         match ended.fed {
             FeedEnd::Failed(detail) => return Err(Error::Source { detail }),
@@ -161,6 +161,9 @@ impl Task {
         let cancelled = self.cancel.is_cancelled();
         if let Some(error) = judge(operation, &place, ended.exit, cancelled, &ended.findings) {
             return Err(error);
+        }
+        if is_partial(operation, ended.exit) {
+            ended.findings.note_partial();
         }
         match ended.output {
             Some(output) => Ok((output, ended.findings)),
@@ -217,8 +220,9 @@ impl Task {
     }
 }
 
-/// Whether a lock may have stayed: after a kill, and after an interrupt, because for the first moments of its life (200 ms in
-/// 0.14) restic does not remove it then. A repository that does not let us work will not let us tidy up either.
+/// Whether a lock may have stayed: after a kill, and after an interrupt, because for the first moments of its
+/// life (200 ms in 0.14) restic does not remove it then. A repository that does not let us work will not let
+/// us tidy up either.
 fn left_a_lock<T>(ended: &Ended<T>, stop: &CancellationToken) -> bool {
     let killed = matches!(ended.exit, Exit::Signal(_));
     let interrupted = stop.is_cancelled() && ended.exit != Exit::Code(0);

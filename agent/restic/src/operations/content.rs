@@ -96,8 +96,8 @@ impl Restic {
         }))
     }
 
-    /// Writes a file of a snapshot, or a folder as tar, into `to`, and says how many bytes. What has been written is worth
-    /// something only when this ends well.
+    /// Writes a file of a snapshot, or a folder as tar, into `to`, and says how many bytes. What has been
+    /// written is worth something only when this ends well.
     pub fn dump(
         &self,
         repository: &Repository,

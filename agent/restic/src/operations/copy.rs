@@ -13,8 +13,9 @@ use std::collections::{BTreeMap, BTreeSet};
 const MAX_IDS: usize = 500;
 
 impl Restic {
-    /// Copies snapshots from one repository into another, and looks whether they are there. What is there already is not
-    /// copied again. The copy has an id of its own; [`Snapshot::origin`] says what it is a copy of.
+    /// Copies snapshots from one repository into another, and looks whether they are there. What is there
+    /// already is not copied again. The copy has an id of its own; [`Snapshot::origin`] says what it is a
+    /// copy of.
     pub fn copy(&self, from: &Repository, to: &Repository, copy: &Copy) -> Running<CopyReport> {
         let (from, to, copy) = (from.clone(), to.clone(), copy.clone());
         self.start(|task| async move { task.copy(&from, &to, &copy).await })

@@ -12,8 +12,8 @@ use std::ffi::OsString;
 const MAX_IDS: usize = 500;
 
 impl Restic {
-    /// Removes the snapshots that no rule keeps, and says group by group what stays and what went. Their data stays until
-    /// a prune.
+    /// Removes the snapshots that no rule keeps, and says group by group what stays and what went. Their data
+    /// stays until a prune.
     pub async fn forget(
         &self,
         repository: &Repository,

@@ -1,7 +1,7 @@
 //! Passwords of a repository. Each opens it by a key of its own.
 //!
-//! To rotate: [`Restic::add_key`] with the new password, tell everybody, then [`Restic::remove_key`] of the old one with
-//! the new one in hand. Whatever dies in between, one of the two opens the repository.
+//! To rotate: [`Restic::add_key`] with the new password, tell everybody, then [`Restic::remove_key`] of the
+//! old one with the new one in hand. Whatever dies in between, one of the two opens the repository.
 
 use super::{Call, Task};
 use crate::failure::Error;

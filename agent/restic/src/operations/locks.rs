@@ -15,7 +15,8 @@ const TIDY_WITHIN: Duration = Duration::from_secs(60);
 /// Which locks are removed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Unlock {
-    /// Those that restic takes for left behind: of this host, without their process; of any, not renewed for half an hour.
+    /// Those that restic takes for left behind: of this host, without their process; of any, not renewed for
+    /// half an hour.
     Stale,
     /// All. Whoever is at work loses data unless they are known to be gone.
     All,
@@ -56,8 +57,8 @@ impl Task {
         self.text(Call::plain(repository, ["unlock"]).with(all)).await.map(drop)
     }
 
-    /// Removes the lock of a restic that was killed. Only when it is the only one: restic would take those of others with
-    /// it that look left behind, and whether they are is not decided here.
+    /// Removes the lock of a restic that was killed. Only when it is the only one: restic would take those of
+    /// others with it that look left behind, and whether they are is not decided here.
     pub(super) async fn give_up_lock(&self, repository: &Repository, pid: u32) {
         let task = self.tidying();
         let tidy = async {

@@ -9,8 +9,8 @@ use crate::restic::Restic;
 use crate::running::Running;
 
 impl Restic {
-    /// Makes a repository, or finds that it is there and its password right. With `like`, it cuts data as that repository
-    /// does, without which snapshots copied from there would share nothing with others.
+    /// Makes a repository, or finds that it is there and its password right. With `like`, it cuts data as
+    /// that repository does, without which snapshots copied from there would share nothing with others.
     pub async fn init(
         &self,
         repository: &Repository,

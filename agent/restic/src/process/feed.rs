@@ -1,9 +1,10 @@
 //! What goes into restic's input, and when it ends there.
 //!
-//! restic before 0.17 saves whatever came before the end of its input as a snapshot; whether the program that wrote it
-//! failed it cannot know. So the end is kept from it: it comes when the source has said that it ended well, and not at all
-//! otherwise. `--stdin-from-command` of newer versions does this for one command that restic starts itself, with
-//! restic's secrets in its environment; here one way serves every version and every kind of source.
+//! restic before 0.17 saves whatever came before the end of its input as a snapshot; whether the program that
+//! wrote it failed it cannot know. So the end is kept from it: it comes when the source has said that it
+//! ended well, and not at all otherwise. `--stdin-from-command` of newer versions does this for one command
+//! that restic starts itself, with restic's secrets in its environment; here one way serves every version and
+//! every kind of source.
 
 use super::leash::Leash;
 use crate::secret::Secret;
@@ -11,13 +12,17 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::process::Stdio;
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe::Sender;
 use tokio::process::Command;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 /// Bytes moved at once: what a pipe holds.
 const CHUNK: usize = 64 << 10;
+/// How long a program's last words are waited for after it has failed.
+const WORDS_WITHIN: Duration = Duration::from_secs(2);
 /// Bytes of a failing program's last words.
 const MAX_WORDS: usize = 2048;
 
@@ -31,8 +36,8 @@ pub struct Source {
 }
 
 impl Source {
-    /// Bytes that are complete when `verdict` says so: as of a program in a container, whose exit code comes after its
-    /// output.
+    /// Bytes that are complete when `verdict` says so: as of a program in a container, whose exit code comes
+    /// after its output.
     pub fn new(
         bytes: impl AsyncRead + Send + 'static,
         verdict: impl Future<Output = Result<(), String>> + Send + 'static,
@@ -45,8 +50,8 @@ impl Source {
         Self::new(bytes, async { Ok(()) })
     }
 
-    /// The output of a program, complete when its exit code is 0. What it says on stderr is kept for the error message.
-    /// It gets no input, and is killed when the backup ends before it.
+    /// The output of a program, complete when its exit code is 0. What it says on stderr is kept for the
+    /// error message. It gets no input, and is killed when the backup ends before it.
     pub fn command(mut command: Command) -> io::Result<Self> {
         let mut child = command
             .stdin(Stdio::null())
@@ -61,8 +66,12 @@ impl Source {
         let words = tokio::spawn(last_words(words));
         Ok(Self::new(bytes, async move {
             let status = child.wait().await.map_err(|error| format!("cannot be waited for: {error}"))?;
-            let words = words.await.unwrap_or_default();
-            if status.success() { Ok(()) } else { Err(format!("{status}: {words}")) }
+            if status.success() {
+                return Ok(());
+            }
+            // Something that it has left behind may hold its stderr open.
+            let words = timeout(WORDS_WITHIN, words).await.ok().and_then(Result::ok).unwrap_or_default();
+            Err(format!("{status}: {words}"))
         }))
     }
 }
@@ -100,8 +109,8 @@ pub(crate) enum FeedEnd {
     Broken,
 }
 
-/// Feeds restic. After anything but [`FeedEnd::Whole`], `stop` is set and the input still open; keep it so until restic has
-/// ended, with [`fill`].
+/// Feeds restic. After anything but [`FeedEnd::Whole`], `stop` is set and the input still open; keep it so
+/// until restic has ended, with [`fill`].
 pub(super) async fn feed(
     pipe: &mut Option<Sender>,
     input: Input,
@@ -155,8 +164,8 @@ async fn carry(mut source: Source, pipe: &mut Sender) -> FeedEnd {
     }
 }
 
-/// Gives an interrupted restic something to read until it ends: 0.17 and 0.18 look up only between two pieces of input.
-/// What is read is never part of a snapshot, because it has no end.
+/// Gives an interrupted restic something to read until it ends: 0.18 looks up only between two pieces of
+/// input. What is read is never part of a snapshot, because it has no end.
 pub(super) async fn fill(pipe: &mut Option<Sender>) {
     let zeros = vec![0; CHUNK];
     if let Some(pipe) = pipe {

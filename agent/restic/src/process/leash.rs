@@ -1,17 +1,18 @@
 //! What ends restic when this process dies, and keeps it from mistaking that death for the end of a stream.
 //!
-//! When a process is killed, the kernel closes its pipes. A restic that reads a stream would see the end of it, and save a
-//! snapshot of half a database that looks like any other. So a second process holds the writing end of restic's input
-//! too: a shell that waits on a pipe of its own, the lifeline. As long as it holds on, the input has no end.
+//! When a process is killed, the kernel closes its pipes. A restic that reads a stream would see the end of
+//! it, and save a snapshot of half a database that looks like any other. So a second process holds the
+//! writing end of restic's input too: a shell that waits on a pipe of its own, the lifeline. As long as it
+//! holds on, the input has no end.
 //!
-//! - The lifeline breaks: this process is dead, or has dropped the leash. The shell interrupts restic, gives it
-//!   filler to read (restic 0.17 and 0.18 look at an interrupt only between two pieces of input), kills it after the grace
-//!   time, and only then lets go.
+//! - The lifeline breaks: this process is dead, or has dropped the leash. The shell interrupts restic, gives
+//!   it filler to read (restic 0.18 looks at an interrupt only between two pieces of input), kills it
+//!   after the grace time, and only then lets go.
 //! - `release`: the stream has ended well. The shell lets go of the input and goes on watching.
 //! - `done`: restic has ended. The shell ends.
 //!
-//! It is a shell because the workspace has no unsafe code, and a process that should outlive this one cannot be forked
-//! without. It costs a megabyte while an operation runs.
+//! It is a shell because the workspace has no unsafe code, and a process that should outlive this one cannot
+//! be forked without. It costs a megabyte while an operation runs.
 
 use std::ffi::OsStr;
 use std::io::{self, PipeWriter, Write};
@@ -22,8 +23,9 @@ use tokio::process::{Child, Command};
 /// Every host that runs containers has one.
 pub(super) const SHELL: &str = "/bin/sh";
 
-/// `$1`: tenths of a second between SIGINT and SIGKILL. Signals for the whole group of a service must not end it before
-/// its charge. The pipe is opened anew for the filler, because this process has made its own end non-blocking.
+/// `$1`: tenths of a second between SIGINT and SIGKILL. Signals for the whole group of a service must not end
+/// it before its charge. The pipe is opened anew for the filler, because this process has made its own end
+/// non-blocking.
 const SCRIPT: &str = r#"
 trap '' INT TERM HUP
 read -r pid || exit 0
@@ -38,7 +40,7 @@ kill -INT "$pid" 2>/dev/null
 if [ "$holding" ]; then head -c 67108864 /dev/zero >/proc/self/fd/1 2>/dev/null & fi
 left=$1
 while [ "$left" -gt 0 ] && kill -0 "$pid" 2>/dev/null; do sleep 0.1; left=$((left - 1)); done
-kill -0 "$pid" 2>/dev/null && kill -KILL -- "-$pid" 2>/dev/null
+kill -0 "$pid" 2>/dev/null && kill -KILL "-$pid" 2>/dev/null
 wait
 "#;
 

@@ -19,7 +19,8 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
         Self { reader: BufReader::with_capacity(16 << 10, reader), line: Vec::new(), too_long: false }
     }
 
-    /// The next line without its end, lossily as text. `None` when there are no more. May be dropped and called again.
+    /// The next line without its end, lossily as text. `None` when there are no more. May be dropped and
+    /// called again.
     pub(crate) async fn next(&mut self) -> io::Result<Option<String>> {
         loop {
             let chunk = self.reader.fill_buf().await?;

@@ -22,8 +22,9 @@ use tokio_util::sync::CancellationToken;
 
 /// How long pipes are read on after restic has ended. Something else may hold them open.
 const DRAIN: Duration = Duration::from_secs(2);
-/// Waits for a line on its input, then becomes restic. Reads byte by byte up to the line's end, so what comes after it is
-/// restic's. If its input ends first, this process died while it started restic, and nothing is run.
+/// Waits for a line on its input, then becomes restic. Reads byte by byte up to the line's end, so what comes
+/// after it is restic's. If its input ends first, this process died while it started restic, and nothing is
+/// run.
 const START: &str = r#"read -r go && [ "$go" = go ] && exec "$@""#;
 
 /// A child to be.

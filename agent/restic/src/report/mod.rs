@@ -1,7 +1,7 @@
 //! What restic says, as values. Pure: text in, values out.
 //!
-//! restic leaves out what is zero and adds fields with every version, so everything has a default and the unknown is
-//! passed over.
+//! restic leaves out what is zero and adds fields with every version, so everything has a default and the
+//! unknown is passed over.
 
 mod backup;
 mod maintain;

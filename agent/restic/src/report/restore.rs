@@ -3,8 +3,8 @@
 use super::progress::{Progress, Status};
 use serde::Deserialize;
 
-/// The end of a restore that has written everything. What restic does not say before 0.16 is absent; and no version
-/// says that a pattern fitted nothing, so look at the counts or at the target.
+/// The end of a restore that has written everything. What restic does not say before 0.16 is absent; and no
+/// version says that a pattern fitted nothing, so look at the counts or at the target.
 #[derive(Clone, Default, PartialEq, Debug)]
 pub struct RestoreReport {
     /// Files and folders there were to restore.

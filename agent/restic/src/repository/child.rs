@@ -1,5 +1,5 @@
-//! How location, credentials and passwords reach the child: by its environment, and by a file of mode 0600 where
-//! `ssh` insists on one. Never by its arguments, which everybody on the host can read.
+//! How location, credentials and passwords reach the child: by its environment, and by a file of mode 0600
+//! where `ssh` insists on one. Never by its arguments, which everybody on the host can read.
 
 use super::Repository;
 use super::credentials::Credentials;
@@ -157,8 +157,8 @@ fn private_folder(parent: &Path) -> io::Result<TempDir> {
     tempfile::Builder::new().prefix("restic-").permissions(Permissions::from_mode(0o700)).tempdir_in(parent)
 }
 
-/// Makes the file and says its path, which can stand between quotes: restic splits the command at blanks, and knows quotes
-/// around whole words.
+/// Makes the file and says its path, which can stand between quotes: restic splits the command at blanks, and
+/// knows quotes around whole words.
 fn private_file(folder: &Path, name: &str, content: &str) -> io::Result<String> {
     let path = folder.join(name);
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?.write_all(content.as_bytes())?;

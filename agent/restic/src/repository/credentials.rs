@@ -8,7 +8,8 @@ use std::path::PathBuf;
 /// What a repository's server wants to see.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub enum Credentials {
-    /// Nothing; or, for SFTP and rclone, what the files in the home folder say.
+    /// Nothing of ours: for SFTP and rclone what the files in the home folder say, for S3 what the cloud
+    /// lends to this host.
     #[default]
     None,
     /// A user of a REST server.

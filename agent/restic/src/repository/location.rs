@@ -1,5 +1,5 @@
-//! Where a repository lies. Holds no secret, and every value is one that restic understands: what is wrong with a
-//! location is said when it is made, not when the first backup fails.
+//! Where a repository lies. Holds no secret, and every value is one that restic understands: what is wrong
+//! with a location is said when it is made, not when the first backup fails.
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -127,7 +127,8 @@ impl Location {
 
     /// A path of one of rclone's remotes.
     pub fn rclone(remote: &str, path: &str) -> Result<Self, BadLocation> {
-        // rclone's own rule. It also keeps out remotes made up on the spot (`:s3,key=…:`), which hold secrets.
+        // rclone's own rule. It also keeps out remotes made up on the spot (`:s3,key=…:`), which hold
+        // secrets.
         let good = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '+' | '@' | ' ');
         if remote.is_empty() || remote.starts_with(['-', ' ']) || !remote.chars().all(good) {
             return bad("the name of an rclone remote has letters, digits and any of `_-.+@`");

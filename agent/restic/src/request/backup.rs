@@ -63,7 +63,8 @@ impl Backup {
     }
 }
 
-/// The name of the one file of a stream's snapshot. No folders: restic 0.18.0 wants them to exist on the host.
+/// The name of the one file of a stream's snapshot. No folders: restic 0.18.0 wants them to exist on the
+/// host.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct StreamName(String);
 

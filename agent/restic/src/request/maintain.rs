@@ -4,7 +4,8 @@ use super::{Args, Filter, Limits, SnapshotId};
 use std::ffi::OsString;
 use std::fmt;
 
-/// How much of the data a check reads. Without any, it looks at structure and sizes only, and misses flipped bits.
+/// How much of the data a check reads. Without any, it looks at structure and sizes only, and misses flipped
+/// bits.
 #[derive(Clone, Copy, Default, PartialEq, Debug)]
 pub enum ReadData {
     /// None.

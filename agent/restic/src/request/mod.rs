@@ -1,7 +1,7 @@
 //! What restic is asked to do, as values, and the arguments that say it. Pure.
 //!
-//! A value that a user chose never becomes a word of its own on the command line: it stands behind `--flag=`, after
-//! `--`, or is checked first, so that none can pass for an option.
+//! A value that a user chose never becomes a word of its own on the command line: it stands behind `--flag=`,
+//! after `--`, or is checked first, so that none can pass for an option.
 
 mod backup;
 mod maintain;

@@ -24,10 +24,11 @@ impl fmt::Display for Within {
     }
 }
 
-/// What is kept. A snapshot stays when any rule wants it. Hours, days and so on are those of UTC on every host.
+/// What is kept. A snapshot stays when any rule wants it. Hours, days and so on are those of UTC on every
+/// host.
 ///
-/// Where others can write into the repository, prefer the `within` rules: a flood of made-up snapshots pushes good
-/// ones out of the counted rules, but not out of these.
+/// Where others can write into the repository, prefer the `within` rules: a flood of made-up snapshots pushes
+/// good ones out of the counted rules, but not out of these.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct Keep {
     /// The newest so many.

@@ -124,7 +124,8 @@ fn a_retention() {
          --keep-within=0y1m2d0h --keep-within-daily=0y1m2d0h --keep-tag=a,b --keep-tag=c --group-by=host,tags \
          --host=h --tag=x,y --path=/p --dry-run"
     );
-    // Nothing would be kept, which restic takes for a wish to keep all, or to remove all, depending on its version.
+    // Nothing would be kept, which restic takes for a wish to keep all, or to remove all, depending on its
+    // version.
     let empty = Retention { keep: Keep { within: Some(Within::default()), ..Keep::default() }, ..retention };
     assert!(matches!(empty.args(), Err(Error::Invalid(_))));
     let none = GroupBy { host: false, paths: false, tags: false };

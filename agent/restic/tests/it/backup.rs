@@ -73,13 +73,7 @@ async fn a_backup_has_what_was_asked_for_and_says_so() {
 #[tokio::test]
 async fn unreadable_files_make_a_backup_partial() {
     let bed = Bed::unprivileged().await;
-    let repository = bed.repository("repository");
-    for path in [bed.path("repository"), bed.path("repository/locks"), bed.path("repository/data")]
-        .into_iter()
-        .chain(["index", "snapshots", "keys"].map(|name| bed.path("repository").join(name)))
-    {
-        std::os::unix::fs::chown(path, Some(65534), Some(65534)).expect("these tests run as root");
-    }
+    let repository = bed.repository_of_nobody("repository");
     let source = bed.source();
     let closed = bed.file("source/closed", "nobody may read this");
     fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).expect("our own file");

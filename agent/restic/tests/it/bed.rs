@@ -85,6 +85,16 @@ impl Bed {
         self.at(self.path(name).to_str().expect("a plain path"))
     }
 
+    /// The same, for [`Bed::unprivileged`].
+    pub(crate) fn repository_of_nobody(&self, name: &str) -> Repository {
+        let repository = self.repository(name);
+        for part in ["", "keys", "locks", "data", "index", "snapshots"] {
+            let path = self.path(name).join(part);
+            std::os::unix::fs::chown(path, Some(65534), Some(65534)).expect("these tests run as root");
+        }
+        repository
+    }
+
     /// A repository somewhere, with the password of those that are planted.
     pub(crate) fn at(&self, location: &str) -> Repository {
         repository(location, Credentials::None, PASSWORD)

@@ -123,8 +123,9 @@ async fn restic_does_not_go_on_when_this_process_is_killed() {
     nothing_left(&bed, &repository, &family).await;
 }
 
-/// On a busy host the leash is slow to notice. Here it does not notice at first, because its lifeline is held by this test;
-/// nor does restic notice that nobody listens any more. Still there is no end of the stream for it to see.
+/// On a busy host the leash is slow to notice. Here it does not notice at first, because its lifeline is held
+/// by this test; nor does restic notice that nobody listens any more. Still there is no end of the stream for
+/// it to see.
 #[tokio::test]
 async fn half_a_stream_is_no_snapshot_even_when_the_leash_is_late() {
     let bed = Bed::new().await;

@@ -6,7 +6,8 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-/// A process with a file system of eight MiB, in a mount namespace of its own so that it goes with the process.
+/// A process with a file system of eight MiB, in a mount namespace of its own so that it goes with the
+/// process.
 struct Small(Child);
 
 impl Small {

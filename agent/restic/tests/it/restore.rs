@@ -58,11 +58,7 @@ async fn parts_are_restored_and_verified() {
 #[tokio::test]
 async fn files_that_cannot_be_written_are_listed() {
     let bed = Bed::unprivileged().await;
-    let repository = bed.repository("repository");
-    for name in ["", "locks", "data", "index", "snapshots", "keys"] {
-        let path = bed.path("repository").join(name);
-        std::os::unix::fs::chown(path, Some(65534), Some(65534)).expect("these tests run as root");
-    }
+    let repository = bed.repository_of_nobody("repository");
     let id = bed.backup(&repository, &bed.source()).await.snapshot.expect("there is a snapshot");
     fs::create_dir(bed.path("target")).expect("our own folder");
     let restore = Restore::new(id, bed.path("target"));

@@ -2,11 +2,8 @@
 
 use crate::bed::{Bed, PASSWORD, noise, program, repository};
 use crate::stream::request;
-use omni_restic::{
-    Credentials, Error, Initialised, Keep, Repository, Retention, Retry, S3Keys, Secret, Source,
-};
+use omni_restic::{Credentials, Error, Initialised, Keep, Repository, Retention, Retry, Secret, Source};
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use tokio::io::AsyncWriteExt;
 
@@ -110,39 +107,6 @@ async fn a_server_without_the_repository_is_not_one_that_is_away() {
     let error = bed.restic.info(&repository).await.expect_err("nobody is there");
     assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
     assert_eq!(error.retry(), Retry::Later);
-}
-
-#[tokio::test]
-async fn a_port_where_nobody_listens_is_unreachable() {
-    let port = free_port();
-    for location in [format!("rest:http://127.0.0.1:{port}/x/"), format!("sftp://nobody@127.0.0.1:{port}//x")]
-    {
-        unreachable(&location, Credentials::None).await;
-    }
-}
-
-#[tokio::test]
-async fn an_object_store_where_nobody_listens_is_unreachable() {
-    // Without keys restic would look for some on the network.
-    let keys = Credentials::S3(S3Keys {
-        access_key_id: "id".into(),
-        secret_access_key: Secret::new("secret"),
-        session_token: None,
-        region: Some("eu-1".into()),
-    });
-    unreachable(&format!("s3:http://127.0.0.1:{}/bucket/x", free_port()), keys).await;
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("it is bound").port()
-}
-
-async fn unreachable(location: &str, credentials: Credentials) {
-    let bed = Bed::new().await;
-    let repository = repository(location, credentials, PASSWORD);
-    let error = bed.restic.info(&repository).await.expect_err("nobody is there");
-    assert!(matches!(error, Error::Unreachable { .. }), "{location}: {error:?}");
 }
 
 #[tokio::test]
