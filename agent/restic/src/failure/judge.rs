@@ -70,6 +70,10 @@ pub(crate) fn judge(
             None => return Some(unexplained(operation, repository, exit, findings)),
         },
     };
+    // A target that takes no files is not a repository that takes no changes.
+    if operation == Operation::Restore && cause == Cause::Refused && !findings.files.is_empty() {
+        return Some(Error::Incomplete { files: findings.files.clone() });
+    }
     Some(explained(operation, repository, cause, detail, findings))
 }
 

@@ -223,6 +223,19 @@ fn a_secret_is_found_in_whatever_way_json_spells_it() {
 }
 
 #[test]
+fn a_target_that_is_read_only_is_not_taken_for_the_repository() {
+    let mut findings = Findings::new(Masks::default(), Duration::ZERO, false);
+    for line in ["ignoring error for /a: open /target/a: read-only file system", "Fatal: There were 1 errors"]
+    {
+        findings.line(line, Instant::now());
+    }
+    for (operation, expected) in [(Operation::Restore, "Incomplete"), (PLAIN, "Refused")] {
+        let error = judge(operation, "/r", Exit::Code(1), false, &findings);
+        assert_eq!(name(error.as_ref()), expected);
+    }
+}
+
+#[test]
 fn a_partial_backup_is_partial_even_when_restic_names_nothing() {
     let mut findings = Captured::read("0.18", "backup").findings(Operation::Backup);
     findings.note_partial();

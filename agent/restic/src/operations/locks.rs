@@ -57,8 +57,8 @@ impl Task {
         self.text(Call::plain(repository, ["unlock"]).with(all)).await.map(drop)
     }
 
-    /// Removes the lock of a restic that was killed. Only when it is the only one: restic would take those of
-    /// others with it that look left behind, and whether they are is not decided here.
+    /// Removes the lock of a restic that was killed or interrupted. Only when it is the only one: restic
+    /// would take those of others with it that look left behind, and whether they are is not decided here.
     pub(super) async fn give_up_lock(&self, repository: &Repository, pid: u32) {
         let task = self.tidying();
         let tidy = async {

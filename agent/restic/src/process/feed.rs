@@ -1,7 +1,7 @@
 //! What goes into restic's input, and when it ends there.
 //!
-//! restic before 0.17 saves whatever came before the end of its input as a snapshot; whether the program that
-//! wrote it failed it cannot know. So the end is kept from it: it comes when the source has said that it
+//! restic saves whatever came before the end of its input as a snapshot; whether the program that wrote it
+//! failed it cannot know. So the end is kept from it: it comes when the source has said that it
 //! ended well, and not at all otherwise. `--stdin-from-command` of newer versions does this for one command
 //! that restic starts itself, with restic's secrets in its environment; here one way serves every version and
 //! every kind of source.
@@ -105,12 +105,12 @@ pub(crate) enum FeedEnd {
     Failed(String),
     /// The source had nothing, and restic has not seen the end.
     Empty,
-    /// restic did not want any more, or was to stop.
+    /// restic has ended before it, or was to stop.
     Broken,
 }
 
-/// Feeds restic. After anything but [`FeedEnd::Whole`], `stop` is set and the input still open; keep it so
-/// until restic has ended, with [`fill`].
+/// Feeds restic. After anything but [`FeedEnd::Whole`] the input is still open; keep it so until restic has
+/// ended, with [`fill`]. A source that did not end well sets `stop`.
 pub(super) async fn feed(
     pipe: &mut Option<Sender>,
     input: Input,
@@ -131,9 +131,13 @@ pub(super) async fn feed(
         }
         (_, None) => FeedEnd::Broken,
     };
-    if end != FeedEnd::Whole {
-        stop.cancel();
-        return end;
+    match end {
+        FeedEnd::Whole => {}
+        FeedEnd::Broken => return end,
+        FeedEnd::Failed(_) | FeedEnd::Empty => {
+            stop.cancel();
+            return end;
+        }
     }
     if let Err(error) = leash.release() {
         tracing::warn!(%error, "the shell that holds restic has gone; this run goes on without it");
