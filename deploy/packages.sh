@@ -50,7 +50,18 @@ shellcheck shellcheck required
 faketime faketime required
 chromium chromium required
 LIST
+  needs_restic
   needs_platform
+}
+# What the tests of agent/restic run for real, on free ports of the loopback address.
+needs_restic() {
+  cat <<'LIST'
+restic restic required
+rclone rclone required
+/usr/sbin/sshd openssh-server required
+ssh-keygen openssh-client required
+setpriv util-linux required
+LIST
 }
 # What tests/platform runs for real; nothing of it is left running.
 needs_platform() {
@@ -154,6 +165,7 @@ keep_out_of_boot() {
       etcd-server) service=etcd ;;
       prometheus | prometheus-alertmanager | prometheus-blackbox-exporter | prometheus-node-exporter) service=$package ;;
       caddy | postgresql | redis-server) service=$package ;;
+      openssh-server) service=ssh ;;
       *) continue ;;
     esac
     systemctl disable "$service" >/dev/null 2>&1 || warn "could not disable the service $service"

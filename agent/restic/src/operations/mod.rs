@@ -1,0 +1,13 @@
+//! What restic can be asked to do.
+
+mod backup;
+mod call;
+mod content;
+mod copy;
+mod forget;
+mod keys;
+mod locks;
+mod repository;
+
+pub(crate) use call::{Call, Task};
+pub use locks::Unlock;
