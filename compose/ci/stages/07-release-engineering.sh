@@ -7,7 +7,7 @@
 #       CI_REGISTRY_USER, CI_REGISTRY_PASSWORD_FILE   its login; the password only ever from a file
 #       CI_IMAGE_BUILDER   buildah (default), docker or buildctl
 #       CI_COSIGN_KEY      key file or URI of OpenBao's transit engine (hashivault://name): then the image is signed
-#       CI_APP_NAME        app in omni; CI_DEPLOY, CI_ROLLBACK replace `omni deploy APP --image REF --yes` and `omni rollback APP --yes`
+#       CI_APP_NAME        app in omni, from the compose file at the top with `image: ${CI_IMAGE_REF}`; CI_DEPLOY, CI_ROLLBACK are run instead
 #       CI_VERIFY          command that ends with 0 when the new release works; asked for CI_VERIFY_SECONDS (default 120)
 # Out:  07-release-engineering.json, dist/, sbom.json, release.json (version, image with digest, hashes of everything built)
 # Fails also when a rollback was needed and worked: the release did not.
@@ -99,12 +99,12 @@ elif [ -z "${CI_APP_NAME:-}${CI_DEPLOY:-}" ]; then
   skip deploy "neither CI_APP_NAME nor CI_DEPLOY is set"
 else
   export CI_IMAGE_REF=${reference:+$CI_REGISTRY/$CI_IMAGE@$digest} CI_VERSION=$version
-  if [ -n "${CI_DEPLOY:-}" ]; then check deploy bash -c "$CI_DEPLOY"; else check deploy omni deploy "$CI_APP_NAME" --image "$CI_IMAGE_REF" --yes; fi
+  if [ -n "${CI_DEPLOY:-}" ]; then check deploy bash -c "$CI_DEPLOY"; else check deploy omni deploy --name "$CI_APP_NAME" --yes --wait; fi
   if ! failed; then
     if [ -n "${CI_VERIFY:-}" ]; then check verify works; else skip verify "CI_VERIFY is not set; omni's own health gate is all that looked"; fi
   fi
   if failed; then
-    if [ -n "${CI_ROLLBACK:-}" ]; then check rollback bash -c "$CI_ROLLBACK"; else check rollback omni rollback "${CI_APP_NAME:-}" --yes; fi
+    if [ -n "${CI_ROLLBACK:-}" ]; then check rollback bash -c "$CI_ROLLBACK"; else check rollback omni rollback "${CI_APP_NAME:-}" --wait; fi
   fi
 fi
 stage_end
