@@ -2,7 +2,7 @@
 
 use super::world::{CLUSTER, World};
 use omni_agent::session::{LeaseState, Monotonic};
-use omni_agent::sim::{SimAgent, SimOptions};
+use omni_agent::sim::{SimAgent, SimEngine, SimOptions};
 use omni_certs::Identity;
 use omni_common::ids::HostId;
 use omni_transport::sim::SimNetwork;
@@ -24,6 +24,8 @@ pub(super) struct Host {
     boots: u64,
     seed: u64,
     pub(super) agent: Option<Agent>,
+    /// What runs on it. An agent that ends takes the whole machine along, or nobody would watch its lease.
+    pub(super) engine: Arc<SimEngine>,
     /// When the newest lease ends or ended that this boot of the agent was granted.
     pub(super) newest_lease: Option<Instant>,
 }
@@ -42,7 +44,7 @@ pub(super) struct Agent {
 
 impl Host {
     pub(super) fn new(name: String, rate: f64, seed: u64) -> Self {
-        Self { name, rate, boots: 0, seed, agent: None, newest_lease: None }
+        Self { name, rate, boots: 0, seed, agent: None, engine: Arc::default(), newest_lease: None }
     }
 
     /// Whether its clock runs like the controllers'.
@@ -90,7 +92,8 @@ impl World {
             probe_ports: false,
         };
         let clock = Arc::new(self.clock);
-        let sim = Arc::new(SimAgent::with_monotonic(
+        let sim = Arc::new(SimAgent::on(
+            Arc::clone(&host.engine),
             options,
             Arc::clone(&network) as _,
             controllers,
@@ -149,10 +152,12 @@ impl World {
         self.map().stop(&host.name, Instant::now());
         agent.stop.cancel();
         self.verdict.note(format!("{} is told to stop", host.name));
+        let engine = Arc::clone(&host.engine);
         // Long enough to say goodbye, then it is gone as after a crash.
         tokio::spawn(async move {
             tokio::time::sleep(Duration::from_millis(600)).await;
             drop(agent);
+            engine.power_cut();
         });
     }
 
@@ -162,6 +167,7 @@ impl World {
         let Some(agent) = host.agent.take() else { return };
         self.net.crash(&host.name);
         drop(agent);
+        host.engine.power_cut();
         self.map().stop(&host.name, Instant::now());
         self.verdict.note(format!("{} {how}", host.name));
     }

@@ -14,6 +14,7 @@
 //!
 //! `docs/how-to/simulate.md` says how to run, repeat and extend it.
 
+mod apps;
 mod client;
 mod clock;
 mod dice;

@@ -1,5 +1,6 @@
 //! A whole run: found a cluster, break it for a while, mend it, and look whether everything is as promised.
 
+use super::apps;
 use super::dice::Dice;
 use super::faults::{Faults, Temper};
 use super::invariants::{once, recovery};
@@ -68,6 +69,7 @@ async fn run(world: &Arc<World>, mut dice: Dice, plan: Plan) -> Result<String> {
     faults.calm().await?;
     recovery::converge(world).await?;
     workload.finish(ANSWERED_WITHIN).await?;
+    apps::settle(world, &mut dice).await?;
     let state = settle(world).await?;
     once::exactly(&world.invariants().history, &state)?;
     restart_all(world).await?;

@@ -101,6 +101,7 @@ async fn add_host(world: &Arc<World>, client: &mut Client, number: u64, host: Ho
     insist(world, client, joins(HOSTS, secret(), id, host.name.clone())).await??;
     world.hosts().insert(id, host);
     world.start_agent(id);
+    tokio::spawn(super::apps::watch(Arc::clone(world), id));
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! Writers and readers: what clients do all the while.
 
+use super::apps;
 use super::client::Client;
 use super::dice::Dice;
 use super::history::{COUNTER, Effect, MARK};
@@ -45,6 +46,7 @@ impl Workload {
         for _ in 0..load.readers {
             tasks.spawn(read(Arc::clone(world), dice.fork(), load.pause, stop.clone()));
         }
+        tasks.spawn(apps::operate(Arc::clone(world), dice.fork(), stop.clone()));
         Self { stop, tasks }
     }
 
