@@ -6,7 +6,7 @@ use crate::coordinator::LeaderLink;
 use crate::peer::wire::{Beat, Grant};
 use crate::peer::{PeerAnswer, PeerCall};
 use omni_common::ids::HostId;
-use omni_common::wire::Lease;
+use omni_common::wire::{GatewayFrame, Lease};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -20,6 +20,15 @@ const LIMIT: Duration = Duration::from_millis(1_000);
 /// A gateway that has had no answer for this long tells its agents of no lease any more, so that they look for another:
 /// as long as a leader waits before it suspects a host.
 const LEADERLESS: Duration = Duration::from_secs(3);
+
+/// Why a batch got no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unrelayed {
+    /// Nobody leads, or the leader did not answer.
+    Leaderless,
+    /// The leader takes this controller for no member any more. Nobody else would tell it: the log no longer comes here.
+    Removed,
+}
 
 /// Newest heartbeat of each agent since the last batch.
 pub(crate) struct Relay {
@@ -61,33 +70,42 @@ impl Relay {
             return;
         }
         match self.exchange(&batch).await {
-            Some(grants) => {
+            Ok(grants) => {
                 *self.answered.lock().expect("no holder of this lock panics") = Instant::now();
                 self.hand_out(&grants);
             }
-            None => {
+            Err(Unrelayed::Leaderless) => {
                 self.put_back(batch);
                 self.withdraw();
+            }
+            Err(Unrelayed::Removed) => self.send_away(),
+        }
+    }
+
+    async fn exchange(&self, batch: &[Beat]) -> Result<Vec<Grant>, Unrelayed> {
+        let leader = self.link.node.leader().ok_or(Unrelayed::Leaderless)?;
+        if leader == self.link.me {
+            let granted = tokio::time::timeout(LIMIT, self.duty.heartbeats(batch)).await;
+            return granted.ok().and_then(Result::ok).ok_or(Unrelayed::Leaderless);
+        }
+        let address = self.link.node.address(leader).ok_or(Unrelayed::Leaderless)?;
+        let call = PeerCall::Heartbeats(batch.to_vec());
+        match self.link.peers.call(leader, &address, &call, LIMIT).await {
+            Ok(PeerAnswer::Grants(grants)) => Ok(grants),
+            Ok(_) => Err(Unrelayed::Leaderless),
+            Err(error) => {
+                tracing::debug!(peer = %leader, error = %error, "heartbeats were not relayed");
+                Err(if error.is_removed() { Unrelayed::Removed } else { Unrelayed::Leaderless })
             }
         }
     }
 
-    /// Absent when nobody leads or the leader did not answer.
-    async fn exchange(&self, batch: &[Beat]) -> Option<Vec<Grant>> {
-        let leader = self.link.node.leader()?;
-        if leader == self.link.me {
-            let granted = tokio::time::timeout(LIMIT, self.duty.heartbeats(batch)).await;
-            return granted.ok()?.ok();
-        }
-        let address = self.link.node.address(leader)?;
-        let call = PeerCall::Heartbeats(batch.to_vec());
-        match self.link.peers.call(leader, &address, &call, LIMIT).await {
-            Ok(PeerAnswer::Grants(grants)) => Some(grants),
-            Ok(_) => None,
-            Err(error) => {
-                tracing::debug!(peer = %leader, error = %error, "heartbeats were not relayed");
-                None
-            }
+    /// Agents are told to go to another gateway, at once: their time is running.
+    fn send_away(&self) {
+        for session in self.sessions.all() {
+            let reason = "this controller was removed from the cluster".to_owned();
+            // One that does not read is left to find out by its lease.
+            session.control.try_send(GatewayFrame::Goodbye { reason }).ok();
         }
     }
 

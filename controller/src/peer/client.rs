@@ -4,7 +4,10 @@ use super::wire::{PeerAnswer, PeerCall};
 use crate::links::{LinkError, Links};
 use omni_common::codec::MAX_PEER_FRAME;
 use omni_common::ids::ControllerId;
-use omni_transport::{Connection, FrameError, FrameReader, FrameWriter, TransportError};
+use omni_common::wire::CloseCode;
+use omni_transport::{
+    Closed, ClosedBy, ConnectError, Connection, FrameError, FrameReader, FrameWriter, TransportError,
+};
 use std::time::Duration;
 
 /// A call to another controller failed.
@@ -25,6 +28,19 @@ pub(crate) enum PeerError {
     /// The stream ended without an answer.
     #[error("controller {0} ended the call without an answer")]
     NoAnswer(ControllerId),
+}
+
+impl PeerError {
+    /// Whether the other controller says that this one is no member of the group any more.
+    pub(crate) fn is_removed(&self) -> bool {
+        let revoked = |closed: &Closed| closed.code == CloseCode::Revoked && closed.by == ClosedBy::Peer;
+        match self {
+            Self::Link(LinkError::Dial { source: ConnectError::Handshake { closed, .. }, .. })
+            | Self::Transport(TransportError::Closed(closed))
+            | Self::Frame(FrameError::Io(TransportError::Closed(closed))) => revoked(closed),
+            _ => false,
+        }
+    }
 }
 
 /// Both ends of a call's stream.
