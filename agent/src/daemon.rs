@@ -6,6 +6,7 @@ use crate::credentials::StoredCredentials;
 use crate::docker::Watcher;
 use crate::executors::converge::{Converger, Dirs};
 use crate::host::Host;
+use crate::images::Images;
 use crate::ledger::{Ledger, LedgerError, StoredIdentity};
 use crate::machine::LocalMachine;
 use crate::session::{Agent, Book, MAX_SAMPLES, Monotonic, Parts, Removed};
@@ -73,11 +74,12 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), RunError
     let dirs =
         Dirs { files: config.data_dir.join("apps"), secrets: Path::new(SECRETS).join(host_id.to_string()) };
     let depot = Depot::open(ledger.clone())?;
-    let workloads = Converger::new(host_id, depot, docker.clone(), dirs, clock.clone());
+    let images = Arc::new(Images::new(docker.clone(), config.data_dir.join("images")));
+    let workloads = Converger::new(host_id, depot, docker.clone(), images.clone(), dirs, clock.clone());
     let host = Host::start(Roots::default(), Some(history), clock.clone()).map_err(RunError::Collectors)?;
     let agent = Arc::new(Agent::new(Parts {
         network: network.clone(),
-        machine: Arc::new(LocalMachine::new(docker, host)),
+        machine: Arc::new(LocalMachine::new(docker, host, images)),
         workloads: Arc::new(workloads),
         book: Arc::new(Book::new(controllers, Some(ledger.clone()))),
         credentials: Some(Arc::new(StoredCredentials::new(ledger.clone(), tls, identity))),

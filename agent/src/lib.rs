@@ -6,6 +6,7 @@
 //!           docker/      the engine's containers, pushed ─▶ inventory.rs ─┐
 //!           host.rs      collectors/ and history/ on their own thread     ├─▶ session/ ◀─QUIC─▶ gateway
 //!           executors/   logs, exec, history, processes ◀─────────────────┤
+//!           images/      from and to other hosts, when no registry has them
 //!             converge/  allocations ◀─▶ the Docker engine, through workloads/ ◀┘
 //! ```
 //!
@@ -25,6 +26,7 @@ mod enroll;
 pub mod executors;
 pub mod history;
 pub mod host;
+pub mod images;
 pub mod inventory;
 pub mod join;
 pub mod ledger;

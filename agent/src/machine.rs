@@ -1,13 +1,14 @@
 //! What a session needs from the host it speaks for. Two implementations: this machine, and the simulated one
 //! in `sim.rs`.
 
-use crate::docker::{DockerStatus, Handle};
+use crate::docker::{DockerStatus, Handle, Images};
 use crate::executors::{Executors, RequestStream};
 use crate::host::Host;
 use crate::inventory::Inventory;
 use async_trait::async_trait;
 use omni_common::domain::{DockerFacts, HostFacts, HostSample};
 use omni_common::wire::AgentRequest;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -20,6 +21,9 @@ const DOCKER_PATIENCE: Duration = Duration::from_secs(2);
 pub trait Machine: Send + Sync + 'static {
     /// Its containers.
     fn inventory(&self) -> &dyn Inventory;
+
+    /// Its images, now and later.
+    fn images(&self) -> watch::Receiver<Images>;
 
     /// What it is.
     async fn facts(&self) -> HostFacts;
@@ -45,11 +49,11 @@ pub struct LocalMachine {
 }
 
 impl LocalMachine {
-    /// With its Docker engine and collectors.
-    pub fn new(docker: Handle, host: Host) -> Self {
+    /// With its Docker engine, collectors, and part in handing on images.
+    pub fn new(docker: Handle, host: Host, images: Arc<crate::images::Images>) -> Self {
         Self {
             docker_seen: tokio::sync::Mutex::new(docker.status()),
-            executors: Executors::new(docker.clone(), host.clone()),
+            executors: Executors::new(docker.clone(), host.clone(), images),
             docker,
             host,
             silent: AtomicBool::new(false),
@@ -75,6 +79,10 @@ impl LocalMachine {
 impl Machine for LocalMachine {
     fn inventory(&self) -> &dyn Inventory {
         self.docker.containers().as_ref()
+    }
+
+    fn images(&self) -> watch::Receiver<Images> {
+        self.docker.images()
     }
 
     async fn facts(&self) -> HostFacts {

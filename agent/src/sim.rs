@@ -7,6 +7,7 @@ mod tests;
 
 pub use engine::{FENCE, SimAllocation, SimEngine, SimPace};
 
+use crate::docker::Images;
 use crate::executors::{Ended, Failure, RequestStream};
 use crate::inventory::{Delta, Inventory};
 use crate::machine::Machine;
@@ -14,8 +15,8 @@ use crate::session::{Agent, Book, LeaseState, Monotonic, Parts, Removed, Status}
 use async_trait::async_trait;
 use omni_common::clock::{Clock, Time};
 use omni_common::domain::{
-    Container, ContainerSample, ContainerState, CpuSample, DockerFacts, Health, HostFacts, HostSample,
-    LABEL_COMPONENT, MemorySample, NetworkAddress, Process,
+    Container, ContainerSample, ContainerState, CpuSample, DockerFacts, Health, HostFacts, HostImage,
+    HostSample, LABEL_COMPONENT, MemorySample, NetworkAddress, Process,
 };
 use omni_common::ids::BootId;
 use omni_common::wire::{AgentRequest, ControllerList, LogLine, OutputStream, ReplyFrame};
@@ -140,6 +141,7 @@ pub struct SimHost {
     clock: Arc<dyn Clock>,
     inner: Mutex<Inner>,
     changed: Notify,
+    images: watch::Sender<Images>,
 }
 
 struct Inner {
@@ -163,7 +165,13 @@ impl SimHost {
             reset: false,
             samples: 0,
         };
-        Self { hostname: options.hostname.clone(), clock, inner: Mutex::new(inner), changed: Notify::new() }
+        Self {
+            hostname: options.hostname.clone(),
+            clock,
+            inner: Mutex::new(inner),
+            changed: Notify::new(),
+            images: watch::Sender::default(),
+        }
     }
 
     /// Puts one of the containers into another state.
@@ -174,6 +182,11 @@ impl SimHost {
             inner.dirty.insert(number);
             self.changed.notify_one();
         }
+    }
+
+    /// Says which images it has from now on; until then it says nothing about that.
+    pub fn set_images(&self, images: Vec<HostImage>) {
+        self.images.send_replace(Some(Arc::new(images)));
     }
 
     /// Samples taken since the start.
@@ -246,6 +259,10 @@ impl Inventory for SimHost {
 impl Machine for SimHost {
     fn inventory(&self) -> &dyn Inventory {
         self
+    }
+
+    fn images(&self) -> watch::Receiver<Images> {
+        self.images.subscribe()
     }
 
     async fn facts(&self) -> HostFacts {
@@ -328,9 +345,10 @@ impl Machine for SimHost {
                 container: None,
             }])),
             AgentRequest::History { .. } => Ok(ReplyFrame::Samples(Vec::new())),
-            AgentRequest::Exec(_) => {
-                Err(Failure { code: "unsupported", message: "a simulated host runs no programs".to_owned() })
+            AgentRequest::Image(_) | AgentRequest::LoadImage => {
+                Err(Failure::unsupported("a simulated host has no images"))
             }
+            AgentRequest::Exec(_) => Err(Failure::unsupported("a simulated host runs no programs")),
         };
         let ended = match answer {
             Ok(frame) => send_all(&mut stream, &[ReplyFrame::Started, frame]).await,

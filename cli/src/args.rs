@@ -2,9 +2,11 @@
 
 mod alerts;
 mod apps;
+mod images;
 
 pub(crate) use alerts::*;
 pub(crate) use apps::*;
+pub(crate) use images::*;
 
 use crate::complete;
 use crate::exit::EXIT_CODES;
@@ -144,6 +146,12 @@ pub(crate) enum Command {
     Undrain(HostNames),
     /// The platform's systems, or the components of one, and what of them runs
     Systems(SystemsArgs),
+    /// Images: ls (which host has which), push (from this machine to hosts)
+    Image {
+        /// What to do.
+        #[command(subcommand)]
+        command: ImageCommand,
+    },
     /// Containers of all hosts
     Ps(PsArgs),
     /// Hosts, containers and GPUs, live and full screen

@@ -89,7 +89,7 @@ fn run(command: Command, settings: Settings, out: &mut Printer) -> Result<ExitSt
 async fn dispatch(command: Command, settings: Settings, out: &mut Printer) -> Result<ExitStatus> {
     use commands::{
         alerts, apps, audit, completion, context, controllers, deploy, drain, events, exec, health, hosts,
-        login, logs, ps, status, systems, token, top, version,
+        images, login, logs, ps, status, systems, token, top, version,
     };
     let open = |out: &mut Printer| Session::open(&settings, SystemClock.now(), out);
     match command {
@@ -118,6 +118,7 @@ async fn dispatch(command: Command, settings: Settings, out: &mut Printer) -> Re
         Command::Cordon(names) => hosts::cordon(&names, true, &open(out)?, out).await,
         Command::Uncordon(names) => hosts::cordon(&names, false, &open(out)?, out).await,
         Command::Systems(args) => systems::run(&args, &open(out)?, out).await,
+        Command::Image { command } => images::run(&command, &open(out)?, out).await,
         Command::Ps(args) => ps::run(&args, &open(out)?, out).await,
         Command::Top(args) => top::run(&args, &open(out)?, out).await,
         Command::Logs(args) => logs::run(&args, &open(out)?, out).await,

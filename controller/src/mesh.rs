@@ -4,7 +4,7 @@ use crate::app::ports::{
     AgentInput, AgentReplies, AgentStream, ControllerStatus, Group, MembershipError, Mesh, MeshError,
     ProposeError,
 };
-use crate::ingest::{Gateway, peer_status};
+use crate::ingest::{AgentPipe, Gateway, peer_status};
 use crate::peer::wire::{MemberChange, PeerStatus};
 use crate::peer::{PeerAnswer, PeerCall};
 use crate::raft::{NodeError, RaftNode, RaftRole};
@@ -19,8 +19,6 @@ use std::time::Duration;
 
 /// A controller that does not tell its status by then is shown as unreachable.
 const STATUS_WITHIN: Duration = Duration::from_secs(1);
-/// Opening a stream to an agent takes at most this long.
-const OPEN_WITHIN: Duration = Duration::from_secs(5);
 /// A change of members, with the catching-up it includes.
 const MEMBERS_WITHIN: Duration = Duration::from_secs(30);
 /// A hand-over that has not happened by then will not.
@@ -47,43 +45,6 @@ impl MeshRouter {
     fn address(&self, id: ControllerId) -> Option<String> {
         let state = self.gateway.store.current();
         state.controllers.get(&id).map(|controller| controller.quic.clone())
-    }
-
-    async fn open_here(
-        &self,
-        host: HostId,
-        request: &AgentRequest,
-    ) -> Option<Result<AgentStream, MeshError>> {
-        let session = self.gateway.sessions.get(host)?;
-        let opened = async {
-            let (send, receive) = session.connection.open_bi().await?;
-            let mut input = FrameWriter::<AgentRequest>::new(send);
-            input.send(request).await?;
-            let input = FrameWriter::<RequestInput>::new(input.into_inner());
-            Ok::<_, omni_transport::TransportError>(stream(input, FrameReader::new(receive)))
-        };
-        Some(opened.await.map_err(|error| MeshError::Lost(error.to_string())))
-    }
-
-    async fn open_there(
-        &self,
-        gateway: ControllerId,
-        host: HostId,
-        request: AgentRequest,
-    ) -> Result<AgentStream, MeshError> {
-        let address = self.address(gateway).ok_or(MeshError::NotConnected)?;
-        let call = PeerCall::Agent { host, request };
-        let failed = |error: &dyn std::fmt::Display| MeshError::Gateway(error.to_string());
-        let (calls, mut answers) =
-            self.gateway.link.peers.open(gateway, &address, &call).await.map_err(|e| failed(&e))?;
-        match answers.next().await.map_err(|e| failed(&e))? {
-            Some(PeerAnswer::Open) => {
-                let input = FrameWriter::new(calls.into_inner());
-                Ok(stream(input, answers.followed_by::<ReplyFrame>()))
-            }
-            Some(PeerAnswer::Refused { code, .. }) if code == "not_connected" => Err(MeshError::NotConnected),
-            _ => Err(MeshError::Gateway("it gave an answer of another kind".to_owned())),
-        }
     }
 
     /// One membership call on whichever controller leads.
@@ -164,15 +125,8 @@ pub(crate) async fn hand_over(node: &RaftNode, to: Option<ControllerId>) -> Resu
 #[async_trait]
 impl Mesh for MeshRouter {
     async fn open(&self, host: HostId, request: AgentRequest) -> Result<AgentStream, MeshError> {
-        let opening = async {
-            if let Some(opened) = self.open_here(host, &request).await {
-                return opened;
-            }
-            let (gateway, _) = self.gateway.observed.session(host).ok_or(MeshError::NotConnected)?;
-            self.open_there(gateway, host, request).await
-        };
-        let late = |_| MeshError::Gateway("the host did not answer in time".to_owned());
-        tokio::time::timeout(OPEN_WITHIN, opening).await.map_err(late)?
+        let AgentPipe { input, replies } = self.gateway.open_agent(host, request).await?;
+        Ok(AgentStream { input: Box::new(Input(input)), replies: Box::new(Replies(replies)) })
     }
 
     fn watch(&self, hosts: &[HostId]) {
@@ -254,10 +208,6 @@ fn controller_status(status: PeerStatus) -> ControllerStatus {
         sessions: status.sessions,
         version: status.version,
     }
-}
-
-fn stream(input: FrameWriter<RequestInput>, replies: FrameReader<ReplyFrame>) -> AgentStream {
-    AgentStream { input: Box::new(Input(input)), replies: Box::new(Replies(replies)) }
 }
 
 struct Input(FrameWriter<RequestInput>);

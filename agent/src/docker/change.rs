@@ -1,6 +1,7 @@
 //! The calls that change something: containers, networks, volumes, images. Each has a deadline of its own.
 
 use super::engine::{DockerError, Engine, call, check_reference, explain};
+use crate::images::archive::digest_of;
 use bollard::auth::DockerCredentials;
 use bollard::exec::StartExecOptions;
 use bollard::models::{
@@ -14,14 +15,13 @@ use bollard::query_parameters::{
 };
 use futures_util::{Stream, StreamExt};
 use omni_common::clock::Time;
-use omni_common::domain::app::Hook;
+use omni_common::domain::MAX_IMAGE_NAME;
+use omni_common::domain::app::{ContentDigest, Hook};
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 /// Making a container copies what the image has in its volumes, starting it may load a driver: on a busy disk that takes.
 const SLOW: Duration = Duration::from_secs(120);
-/// Longest image reference: a registry, a path, a tag and a digest.
-const MAX_IMAGE: usize = 512;
 
 /// An image on the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +32,10 @@ pub struct ImageFacts {
     pub platform: String,
     /// When it was last pulled, built or tagged.
     pub tagged: Option<Time>,
+    /// Digests of its layers unpacked, lowest first.
+    pub layers: Vec<ContentDigest>,
+    /// What all layers take unpacked, bytes.
+    pub size_bytes: u64,
 }
 
 /// A network on the host.
@@ -195,11 +199,14 @@ impl Engine {
             Err(error) => return Err(error),
         };
         let (os, architecture) = (image.os.unwrap_or_default(), image.architecture.unwrap_or_default());
+        let layers = image.root_fs.and_then(|root| root.layers).unwrap_or_default();
         let tagged = image.metadata.and_then(|metadata| metadata.last_tag_time);
         Ok(Some(ImageFacts {
             id: image.id.unwrap_or_default(),
             platform: format!("{os}/{architecture}"),
             tagged: tagged.and_then(|text| text.parse().ok()),
+            layers: layers.iter().filter_map(|layer| digest_of(layer)).collect(),
+            size_bytes: image.size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
         }))
     }
 
@@ -280,11 +287,11 @@ fn absent_is_fine(answer: Result<(), DockerError>) -> Result<(), DockerError> {
 pub fn check_image(reference: &str) -> Result<(), DockerError> {
     let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | '/' | ':' | '@');
     let starts = reference.chars().next().is_some_and(|c| c.is_ascii_alphanumeric());
-    let sane = starts && reference.len() <= MAX_IMAGE && reference.chars().all(fine);
+    let sane = starts && reference.len() <= MAX_IMAGE_NAME && reference.chars().all(fine);
     if sane && !reference.split('/').any(|part| part.is_empty() || part == "." || part == "..") {
         return Ok(());
     }
-    let shown: String = reference.chars().take(MAX_IMAGE).collect();
+    let shown: String = reference.chars().take(MAX_IMAGE_NAME).collect();
     Err(DockerError::Refused { status: 400, message: format!("`{shown}` is no image reference") })
 }
 

@@ -2,7 +2,7 @@
 
 use super::parse;
 use crate::config::DockerSocket;
-use bollard::models::{EventMessage, ExecConfig};
+use bollard::models::{EventMessage, EventMessageTypeEnum, ExecConfig};
 use bollard::query_parameters::{
     EventsOptionsBuilder, ListContainersOptionsBuilder, ResizeExecOptionsBuilder,
 };
@@ -29,6 +29,13 @@ const EVENTS: &[&str] = &[
     "update",
     "health_status",
     "destroy",
+    // Of images.
+    "delete",
+    "import",
+    "load",
+    "pull",
+    "tag",
+    "untag",
 ];
 /// Longest container reference: a name or an id.
 const MAX_REFERENCE: usize = 255;
@@ -108,12 +115,21 @@ pub struct ExecState {
 /// A change the engine told of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Event {
-    /// Which container.
-    pub(super) id: String,
-    /// Whether it is gone now.
-    pub(super) gone: bool,
+    /// What changed.
+    pub(super) what: Changed,
     /// The engine's clock, nanoseconds since the epoch.
     pub(super) nanos: i64,
+}
+
+/// What an engine's event is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Changed {
+    /// The container of this id.
+    Container(String),
+    /// The container of this id, which is gone now.
+    Gone(String),
+    /// The images.
+    Images,
 }
 
 /// A connected engine.
@@ -171,9 +187,9 @@ impl Engine {
             .ok_or_else(|| DockerError::Unreadable { call: "inspect", reason: "it has no id".to_owned() })
     }
 
-    /// What happens to containers from `since_nanos` on, oldest first.
+    /// What happens to containers and images from `since_nanos` on, oldest first.
     pub(super) fn events(&self, since_nanos: i64) -> impl Stream<Item = Result<Event, DockerError>> + use<> {
-        let filters = HashMap::from([("type", vec!["container"]), ("event", EVENTS.to_vec())]);
+        let filters = HashMap::from([("type", vec!["container", "image"]), ("event", EVENTS.to_vec())]);
         let options = EventsOptionsBuilder::new().since(&seconds(since_nanos)).filters(&filters).build();
         let socket = self.socket.clone();
         self.docker.events(Some(options)).filter_map(move |message| {
@@ -259,9 +275,14 @@ pub(super) async fn call<T>(
 }
 
 fn event(message: EventMessage) -> Option<Event> {
+    let id = message.actor?.id?;
+    let what = match (message.typ?, message.action.as_deref()) {
+        (EventMessageTypeEnum::IMAGE, _) => Changed::Images,
+        (_, Some("destroy")) => Changed::Gone(id),
+        _ => Changed::Container(id),
+    };
     Some(Event {
-        id: message.actor?.id?,
-        gone: message.action.as_deref() == Some("destroy"),
+        what,
         nanos: message
             .time_nano
             .or_else(|| message.time.map(|secs| secs.saturating_mul(1_000_000_000)))

@@ -18,6 +18,8 @@ use tokio_util::sync::CancellationToken;
 #[derive(Default)]
 struct State {
     containers: BTreeMap<String, Value>,
+    /// Names of images.
+    images: Vec<String>,
     /// Containers that inspect never returns for.
     hanging: BTreeSet<String>,
     /// Requests that were answered with "no such path".
@@ -142,9 +144,19 @@ impl FakeEngine {
         self.state().hanging.insert(id.to_owned());
     }
 
+    /// Makes an image of this name and says so.
+    pub(crate) fn build(&self, tag: &str) {
+        self.state().images.push(tag.to_owned());
+        self.tell_of("image", "tag", tag);
+    }
+
     fn tell(&self, action: &str, id: &str) {
+        self.tell_of("container", action, id);
+    }
+
+    fn tell_of(&self, what: &str, action: &str, id: &str) {
         let event = json!({
-            "Type": "container", "Action": action, "Actor": {"ID": id, "Attributes": {}},
+            "Type": what, "Action": action, "Actor": {"ID": id, "Attributes": {}},
             "scope": "local", "time": 1_795_411_150, "timeNano": 1_795_411_150_795_120_591_i64,
         });
         // Fine when nobody listens: the next listing shows it.
@@ -236,6 +248,7 @@ async fn serve(stream: UnixStream, shared: &Shared) -> Option<()> {
         ("GET", ["version"]) => answer(&mut stream, 200, &recorded("version")).await,
         ("GET", ["info"]) => answer(&mut stream, 200, &recorded("info")).await,
         ("GET", ["_ping"]) => answer(&mut stream, 200, &json!("OK")).await,
+        ("GET", ["images", "json"]) => answer(&mut stream, 200, &images(shared)).await,
         ("GET", ["containers", "json"]) => answer(&mut stream, 200, &list(shared)).await,
         ("GET", ["containers", id, "json"]) => inspect(&mut stream, shared, id).await,
         ("GET", ["containers", id, "logs"]) => logs(&mut stream, shared, id, &request.query).await,
@@ -288,6 +301,17 @@ fn list(shared: &Shared) -> Value {
         })
     };
     state.containers.values().map(summary).collect()
+}
+
+fn images(shared: &Shared) -> Value {
+    let image = |(number, tag): (usize, &String)| {
+        json!({
+            "Id": format!("sha256:{number:0>64x}"), "RepoTags": [tag], "RepoDigests": null, "ParentId": "",
+            "Created": 1_795_411_150, "Size": 1000, "VirtualSize": 1000, "SharedSize": -1, "Labels": null,
+            "Containers": -1,
+        })
+    };
+    shared.state().images.iter().enumerate().map(image).collect()
 }
 
 async fn inspect(stream: &mut BufReader<UnixStream>, shared: &Shared, id: &str) -> Option<()> {

@@ -1,9 +1,10 @@
 //! The Docker engine of this host.
 //!
 //! ```text
-//! watch.rs   connect, list, follow events ──▶ Containers (inventory.rs) ──▶ session
+//! watch.rs   connect, list, follow events ──▶ Containers (inventory.rs), images ──▶ session
 //! engine.rs  one engine through bollard, every call with a deadline
 //! change.rs  the calls that change something: containers, networks, volumes, images
+//! images.rs the images it has, and how they leave and enter it
 //! parse.rs   the engine's JSON to omni's containers, PURE
 //! bytes.rs   the two byte streams: logs and exec
 //! demux.rs   what is in such a stream, PURE
@@ -20,6 +21,7 @@ pub mod demux;
 mod engine;
 #[cfg(test)]
 pub(crate) mod fake;
+mod images;
 mod parse;
 mod queue;
 mod watch;
@@ -28,4 +30,5 @@ mod watch_tests;
 
 pub use change::{ImageFacts, Network, check_image};
 pub use engine::{DockerError, Engine, ExecState, Limits, check_reference};
-pub use watch::{DockerStatus, Handle, Watcher};
+pub use images::ImageStore;
+pub use watch::{DockerStatus, Handle, Images, Watcher};

@@ -1,6 +1,7 @@
-//! Keeps the inventory true: connects, lists, follows events, and starts over when the engine goes away.
+//! Keeps the inventory of containers and the list of images true: connects, lists, follows events, and starts over when
+//! the engine goes away.
 
-use super::engine::{DockerError, Engine, Event, Limits};
+use super::engine::{Changed, DockerError, Engine, Event, Limits};
 use super::queue::InspectQueue;
 use crate::config::DockerSocket;
 use crate::inventory::Containers;
@@ -9,7 +10,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use omni_common::clock::Clock;
-use omni_common::domain::{Container, DockerFacts};
+use omni_common::domain::{Container, DockerFacts, HostImage};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,9 +48,13 @@ pub enum DockerStatus {
 pub struct Handle {
     socket: DockerSocket,
     containers: Arc<Containers>,
+    images: watch::Receiver<Images>,
     status: watch::Receiver<DockerStatus>,
     engine: watch::Receiver<Option<Engine>>,
 }
+
+/// The host's images that have a name; absent until they were listed, and while there is no engine.
+pub type Images = Option<Arc<Vec<HostImage>>>;
 
 impl Handle {
     /// Where the engine is reached.
@@ -60,6 +65,11 @@ impl Handle {
     /// The host's containers.
     pub fn containers(&self) -> &Arc<Containers> {
         &self.containers
+    }
+
+    /// The host's images, now and later.
+    pub fn images(&self) -> watch::Receiver<Images> {
+        self.images.clone()
     }
 
     /// Whether there is an engine, now and later.
@@ -82,6 +92,7 @@ pub struct Watcher {
     socket: DockerSocket,
     clock: Arc<dyn Clock>,
     containers: Arc<Containers>,
+    images: watch::Sender<Images>,
     status: watch::Sender<DockerStatus>,
     engine: watch::Sender<Option<Engine>>,
     /// The engine's clock at the newest event.
@@ -96,9 +107,11 @@ impl Watcher {
         let containers = Arc::new(Containers::new());
         let (status, status_seen) = watch::channel(DockerStatus::Unknown);
         let (engine, engine_seen) = watch::channel(None);
+        let (images, images_seen) = watch::channel(None);
         let handle = Handle {
             socket: socket.clone(),
             containers: containers.clone(),
+            images: images_seen,
             status: status_seen,
             engine: engine_seen,
         };
@@ -106,6 +119,7 @@ impl Watcher {
             socket,
             clock,
             containers,
+            images,
             status,
             engine,
             newest_nanos: None,
@@ -148,6 +162,7 @@ impl Watcher {
             self.lost(&error);
             if away_since.elapsed() >= self.forget_after || !self.socket.path().exists() {
                 self.containers.forget();
+                self.images.send_replace(None);
             }
             tokio::time::sleep(wait.next().unwrap_or(MAX_WAIT)).await;
         }
@@ -187,10 +202,11 @@ impl Watcher {
         let now_nanos = self.clock.now().as_millis().saturating_mul(1_000_000);
         let since = self.newest_nanos.unwrap_or(now_nanos) - OVERLAP_NANOS;
         let mut events = engine.events(since).boxed();
-        let mut round = Round::new(engine, &self.containers);
+        let mut round = Round::new(engine, &self.containers, &self.images);
         let mut ping = tokio::time::interval_at(Instant::now() + PING, PING);
         let mut resync = tokio::time::interval_at(Instant::now() + RESYNC, RESYNC);
         round.list();
+        round.list_images();
         loop {
             round.start_inspections();
             tokio::select! {
@@ -206,7 +222,10 @@ impl Watcher {
                     return error;
                 },
                 _ = ping.tick() => round.ping(),
-                _ = resync.tick() => round.list(),
+                _ = resync.tick() => {
+                    round.list();
+                    round.list_images();
+                }
             }
         }
     }
@@ -217,6 +236,7 @@ enum Done {
     Listed(Result<Vec<Container>, DockerError>),
     Inspected(String, Box<Result<Container, DockerError>>),
     Pinged(Result<(), DockerError>),
+    Images(Result<Vec<HostImage>, DockerError>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -228,10 +248,22 @@ enum Listing {
     Inspecting,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ImagesAsked {
+    No,
+    /// The list has been asked for.
+    Yes,
+    /// It has, and they have changed since.
+    YesAndStale,
+}
+
 /// The calls under way with one engine.
 struct Round<'a> {
     engine: &'a Engine,
     containers: &'a Containers,
+    images: &'a watch::Sender<Images>,
+    /// How the newest listing of images is doing.
+    images_asked: ImagesAsked,
     queue: InspectQueue,
     work: FuturesUnordered<BoxFuture<'static, Done>>,
     /// How far the newest listing is.
@@ -245,10 +277,12 @@ struct Round<'a> {
 }
 
 impl<'a> Round<'a> {
-    fn new(engine: &'a Engine, containers: &'a Containers) -> Self {
+    fn new(engine: &'a Engine, containers: &'a Containers, images: &'a watch::Sender<Images>) -> Self {
         Self {
             engine,
             containers,
+            images,
+            images_asked: ImagesAsked::No,
             queue: InspectQueue::default(),
             work: FuturesUnordered::new(),
             listing: Listing::Idle,
@@ -268,6 +302,36 @@ impl<'a> Round<'a> {
         self.work.push(async move { Done::Listed(engine.list().await) }.boxed());
     }
 
+    /// One listing at a time: changes that come while it is made are looked at together after it.
+    fn list_images(&mut self) {
+        if self.images_asked != ImagesAsked::No {
+            self.images_asked = ImagesAsked::YesAndStale;
+            return;
+        }
+        self.images_asked = ImagesAsked::Yes;
+        let engine = self.engine.clone();
+        self.work.push(async move { Done::Images(engine.images().await) }.boxed());
+    }
+
+    fn images_listed(&mut self, answer: Result<Vec<HostImage>, DockerError>) -> Result<(), DockerError> {
+        match answer {
+            Ok(images) => {
+                self.images.send_if_modified(|known| {
+                    let changed = known.as_deref() != Some(&images);
+                    *known = Some(Arc::new(images));
+                    changed
+                });
+            }
+            Err(error @ DockerError::Absent { .. }) => return Err(error),
+            // Containers matter more than images: a listing that fails does not end the round.
+            Err(error) => tracing::warn!(%error, "images cannot be listed"),
+        }
+        if std::mem::replace(&mut self.images_asked, ImagesAsked::No) == ImagesAsked::YesAndStale {
+            self.list_images();
+        }
+        Ok(())
+    }
+
     fn ping(&self) {
         let engine = self.engine.clone();
         self.work.push(async move { Done::Pinged(engine.ping().await) }.boxed());
@@ -285,15 +349,17 @@ impl<'a> Round<'a> {
     }
 
     fn event(&mut self, event: &Event) {
-        if event.gone {
-            self.gone(&event.id);
-            return;
+        match &event.what {
+            Changed::Gone(id) => self.gone(id),
+            Changed::Container(id) => {
+                // The list may have been made before this container was.
+                if self.listing != Listing::Idle {
+                    self.seen.insert(id.clone());
+                }
+                self.queue.add(id);
+            }
+            Changed::Images => self.list_images(),
         }
-        // The list may have been made before this container was.
-        if self.listing != Listing::Idle {
-            self.seen.insert(event.id.clone());
-        }
-        self.queue.add(&event.id);
     }
 
     fn gone(&mut self, id: &str) {
@@ -307,6 +373,7 @@ impl<'a> Round<'a> {
     fn done(&mut self, done: Done) -> Result<(), DockerError> {
         match done {
             Done::Pinged(answer) => answer?,
+            Done::Images(answer) => self.images_listed(answer)?,
             Done::Listed(answer) => self.listed(answer?),
             Done::Inspected(id, answer) => self.inspected(&id, *answer)?,
         }

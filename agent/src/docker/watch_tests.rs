@@ -2,7 +2,7 @@
 
 use super::fake::{FakeEngine, copy, recorded};
 use super::queue::MAX_PARALLEL;
-use super::{DockerStatus, Handle, Watcher};
+use super::{DockerStatus, Handle, Images, Watcher};
 use crate::inventory::{Containers, Delta, Inventory};
 use omni_common::clock::SystemClock;
 use omni_common::domain::{Container, ContainerState, Health};
@@ -85,6 +85,24 @@ async fn it_lists_and_then_follows() {
     assert_eq!(delta(handle.containers()).await.removed, [id]);
     let new = engine.change("create", recorded("inspect-fresh"));
     until(handle.containers(), &new, |_| true).await;
+}
+
+#[tokio::test]
+async fn images_are_known_as_they_come() {
+    let engine = FakeEngine::start(&[]);
+    let (handle, _guard) = watch(&engine, |_| {});
+    let mut images = handle.images();
+    let known = |names: &'static [&str]| {
+        move |images: &Images| {
+            let tags = images.iter().flat_map(|images| images.iter().flat_map(|image| image.tags.clone()));
+            images.is_some() && tags.collect::<Vec<_>>() == names
+        }
+    };
+    images.wait_for(known(&[])).await.expect("the watcher lives");
+    engine.build("web:1");
+    images.wait_for(known(&["web:1"])).await.expect("the watcher lives");
+    engine.build("web:2");
+    images.wait_for(known(&["web:1", "web:2"])).await.expect("the watcher lives");
 }
 
 #[tokio::test]

@@ -119,7 +119,7 @@ impl Program<'_> {
                     input.shutdown().await.ok();
                 }
                 Ok(Some(RequestInput::Resize { cols, rows })) => self.resize(cols, rows, 1).await,
-                Ok(Some(RequestInput::Stdin(_))) => {}
+                Ok(Some(RequestInput::Stdin(_) | RequestInput::Image(_))) => {}
                 // The asking side may say all it has to say at once and only listen from then on.
                 Ok(None) => {
                     input.shutdown().await.ok();

@@ -1,7 +1,7 @@
-//! Requests that reach this host: logs, programs in containers, history, processes. One stream each.
+//! Requests that reach this host: logs, programs in containers, history, processes, images. One stream each.
 //!
 //! ```text
-//! session/requests.rs ──AgentRequest──▶ serve ──▶ logs | exec | history | processes
+//! session/requests.rs ──AgentRequest──▶ serve ──▶ logs | exec | history | processes | images/
 //!                                         ◀── ReplyFrame: Started, what was asked for, End | Failed
 //! ```
 //!
@@ -22,18 +22,21 @@ pub use reply::{Ended, Failure, Reply, RequestStream};
 
 use crate::docker::Handle;
 use crate::host::Host;
+use crate::images::Images;
 use omni_common::wire::AgentRequest;
+use std::sync::Arc;
 
 /// Answers requests on a real host.
 pub struct Executors {
     docker: Handle,
     host: Host,
+    images: Arc<Images>,
 }
 
 impl Executors {
-    /// With the host's Docker engine and collectors.
-    pub fn new(docker: Handle, host: Host) -> Self {
-        Self { docker, host }
+    /// With the host's Docker engine, collectors, and part in handing on images.
+    pub fn new(docker: Handle, host: Host, images: Arc<Images>) -> Self {
+        Self { docker, host, images }
     }
 
     /// Answers one request to its end.
@@ -45,6 +48,8 @@ impl Executors {
                 history::run(&self.host, from, to, max, &mut stream).await
             }
             AgentRequest::Processes => processes::run(&self.host, &mut stream).await,
+            AgentRequest::Image(request) => self.images.send(request, &mut stream).await,
+            AgentRequest::LoadImage => self.images.take_pushed(&mut stream).await,
         };
         stream.reply.conclude(ended).await;
     }

@@ -20,6 +20,21 @@ impl Failure {
         Self { code: "invalid", message: message.into() }
     }
 
+    /// Not now.
+    pub fn busy(message: impl Into<String>) -> Self {
+        Self { code: "busy", message: message.into() }
+    }
+
+    /// Not on this host.
+    pub fn unsupported(message: impl Into<String>) -> Self {
+        Self { code: "unsupported", message: message.into() }
+    }
+
+    /// There is no such thing here.
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self { code: "not_found", message: message.into() }
+    }
+
     /// It makes sense but did not work.
     pub fn failed(error: impl ToString) -> Self {
         Self { code: "failed", message: error.to_string() }

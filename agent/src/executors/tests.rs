@@ -4,6 +4,7 @@ use super::*;
 use crate::collectors::Roots;
 use crate::docker::fake::FakeEngine;
 use crate::docker::{DockerStatus, Watcher};
+use crate::images::Images;
 use omni_certs::Identity;
 use omni_common::clock::{Clock, SystemClock, Time};
 use omni_common::ids::{ClusterId, ControllerId, HostId};
@@ -41,9 +42,10 @@ impl Bench {
         docker.status().wait_for(known).await.expect("the watcher lives");
         let host = Host::start(Roots::default(), None, Arc::new(SystemClock)).expect("a thread");
         let (networks, near, far) = connected().await;
+        let images = Arc::new(Images::new(docker.clone(), "/nonexistent/images"));
         Self {
             engine,
-            executors: Arc::new(Executors::new(docker, host)),
+            executors: Arc::new(Executors::new(docker.clone(), host, images)),
             near,
             far,
             over: CancellationToken::new(),

@@ -78,6 +78,9 @@ async fn fetch(connection: &Connection, digest: &ContentDigest) -> Result<Bytes,
             Err(_) => return Err(format!("the gateway has not answered for {} s", IDLE.as_secs())),
             Ok(Err(error)) => return Err(in_words(&error)),
             Ok(Ok(None)) => return Err("the gateway's answer ended in the middle".to_owned()),
+            Ok(Ok(Some(HostReply::Found { .. }))) => {
+                return Err("the gateway answered for an image".to_owned());
+            }
             Ok(Ok(Some(HostReply::Failed { code, message }))) => return Err(format!("{message} ({code})")),
             Ok(Ok(Some(HostReply::End))) => break,
             Ok(Ok(Some(HostReply::Chunk(chunk)))) => bytes.extend_from_slice(&chunk),

@@ -4,8 +4,8 @@ use super::Agent;
 use super::end::End;
 use omni_certs::Role;
 use omni_common::wire::{
-    AgentFrame, CAPABILITY_RUN, CloseCode, GatewayFrame, Hello, PROTOCOL_MAX, PROTOCOL_MIN, Welcome,
-    settle_protocol,
+    AgentFrame, CAPABILITY_IMAGES, CAPABILITY_RUN, CloseCode, GatewayFrame, Hello, PROTOCOL_MAX,
+    PROTOCOL_MIN, Welcome, settle_protocol,
 };
 use omni_transport::{Connection, FrameReader, FrameWriter};
 use std::time::Duration;
@@ -26,7 +26,16 @@ pub(super) struct Established {
 impl Established {
     /// Whether the gateway deals in allocations.
     pub(super) fn runs(&self) -> bool {
-        self.welcome.capabilities.iter().any(|name| name == CAPABILITY_RUN)
+        self.gateway_knows(CAPABILITY_RUN)
+    }
+
+    /// Whether the gateway deals in images.
+    pub(super) fn carries_images(&self) -> bool {
+        self.gateway_knows(CAPABILITY_IMAGES)
+    }
+
+    fn gateway_knows(&self, ability: &str) -> bool {
+        self.welcome.capabilities.iter().any(|name| name == ability)
     }
 }
 
@@ -73,7 +82,7 @@ fn hello(agent: &Agent) -> Hello {
         protocol_min: PROTOCOL_MIN,
         protocol_max: PROTOCOL_MAX,
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        capabilities: vec![CAPABILITY_RUN.to_owned()],
+        capabilities: [CAPABILITY_RUN, CAPABILITY_IMAGES].map(str::to_owned).into(),
         boot: agent.boot,
         controllers_version: agent.book.version(),
     }

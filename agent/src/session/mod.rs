@@ -7,9 +7,9 @@
 //!  │        │ one session:
 //!  │        ├─ control.rs    heartbeats, leases (keeper.rs), renewals (renewal.rs), is the gateway alive (acks.rs, probe.rs),
 //!  │        │                has it a leader (leaderless.rs)
-//!  │        ├─ telemetry.rs  facts, containers, samples (outbox.rs)
+//!  │        ├─ telemetry.rs  facts, containers, images, samples (outbox.rs)
 //!  │        ├─ contents.rs   specifications and files that allocations need, into workloads/
-//!  │        └─ requests.rs   logs, exec, history, processes
+//!  │        └─ requests.rs   logs, exec, history, processes, images
 //!  └─ the session ended (end.rs): move at once, wait when a whole round found nobody (peers.rs), or stop when the
 //!     host was removed (removal.rs)
 //! ```
@@ -297,14 +297,15 @@ impl Agent {
         let Established { connection, welcome, .. } = &established;
         let connection = connection.clone();
         self.welcomed(welcome);
-        let runs = established.runs();
+        let (runs, images) = (established.runs(), established.carries_images());
+        let _uplink = images.then(|| self.workloads.uplink().attach(connection.clone()));
         let over = CancellationToken::new();
         let _over_when_dropped = over.clone().drop_guard();
         let control = Control::new(self, &connection, Begun::from(established), search);
         let end = tokio::select! {
             end = control.run(stop) => end,
             closed = connection.closed() => End::from(closed),
-            error = telemetry::run(self, &connection) => handshake::explain(&connection, &error).await,
+            error = telemetry::run(self, &connection, images) => handshake::explain(&connection, &error).await,
             never = self.fetch(runs, &connection) => match never {},
             error = requests::run(self, &connection, &over) => handshake::explain(&connection, &error).await,
         };

@@ -7,6 +7,7 @@
 //! An image decides how its service does, by the beginning of its name: `fail` cannot be pulled, `sick` runs and never
 //! becomes healthy, everything else becomes healthy after a while.
 
+use crate::images::Uplink;
 use crate::session::{LeaseState, Monotonic};
 use crate::workloads::{Depot, Reports, Wish, Workloads};
 use async_trait::async_trait;
@@ -70,6 +71,7 @@ pub struct SimEngine {
     pace: SimPace,
     depot: Depot,
     reports: Reports,
+    uplink: Uplink,
     here: Mutex<BTreeMap<AllocationId, SimAllocation>>,
     changes: watch::Sender<u64>,
 }
@@ -87,6 +89,7 @@ impl SimEngine {
             pace,
             depot: Depot::in_memory(),
             reports: Reports::new(),
+            uplink: Uplink::default(),
             here: Mutex::default(),
             changes: watch::Sender::default(),
         }
@@ -177,6 +180,10 @@ impl Workloads for SimEngine {
 
     fn reports(&self) -> &Reports {
         &self.reports
+    }
+
+    fn uplink(&self) -> &Uplink {
+        &self.uplink
     }
 
     async fn run(&self, lease: watch::Receiver<LeaseState>, clock: Monotonic) {

@@ -20,6 +20,7 @@ pub use depot::{Depot, Missing, Wish};
 pub use needs::contents_of;
 pub use reports::{Account, Reports};
 
+use crate::images::Uplink;
 use crate::session::{LeaseState, Monotonic};
 use async_trait::async_trait;
 use tokio::sync::watch;
@@ -32,6 +33,9 @@ pub trait Workloads: Send + Sync + 'static {
 
     /// What became of it.
     fn reports(&self) -> &Reports;
+
+    /// Where the way to other hosts is put while a session lasts.
+    fn uplink(&self) -> &Uplink;
 
     /// Brings the one to the other until dropped. Exclusive allocations run only while `lease` is valid by `clock`.
     async fn run(&self, lease: watch::Receiver<LeaseState>, clock: Monotonic);

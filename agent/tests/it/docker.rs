@@ -11,6 +11,7 @@ use omni_agent::collectors::Roots;
 use omni_agent::docker::{DockerStatus, Handle, Watcher};
 use omni_agent::executors::{Executors, Reply, RequestStream};
 use omni_agent::host::Host;
+use omni_agent::images::Images;
 use omni_agent::inventory::Inventory;
 use omni_certs::{ExpectServer, Identity};
 use omni_common::clock::SystemClock;
@@ -92,7 +93,8 @@ impl Bench {
         let far =
             agent.connect("c1", ALPN_AGENT, Connect::Mesh(ExpectServer::AnyController)).await.expect("up");
         let near = gateway.accept().await.expect("up");
-        let executors = Arc::new(Executors::new(docker.clone(), host));
+        let images = Arc::new(Images::new(docker.clone(), std::env::temp_dir().join("omni-images")));
+        let executors = Arc::new(Executors::new(docker.clone(), host, images));
         Some(Self { socket, docker, executors, near, far, _networks: [gateway, agent], _watching: watching })
     }
 

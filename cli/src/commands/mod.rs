@@ -13,6 +13,7 @@ pub(crate) mod exec;
 pub(crate) mod health;
 pub(crate) mod hosts;
 mod hosts_show;
+pub(crate) mod images;
 pub(crate) mod login;
 pub(crate) mod logs;
 pub(crate) mod ps;
@@ -43,13 +44,14 @@ mod tests {
         releases[0].images = vec![long("registry.lan/shop"), long("registry.lan/db")];
         let mut firing = fixtures::alerts();
         firing[0].summary = Some(long("shop"));
-        let tables: [(&str, Table); 8] = [
+        let tables: [(&str, Table); 9] = [
             ("alerts", alerts::table(&firing, now)),
             ("apps", apps::list::table(&apps, now)),
             ("releases", apps::releases::table(&releases, now)),
             ("explain", apps::explain::table(&fixtures::explanation().groups[0])),
             ("hosts", hosts::table(&hosts, now)),
             ("ps", ps::table(&containers, now)),
+            ("images", images::list::table(&fixtures::images(), now)),
             ("controllers", controllers::table(&fixtures::controllers(), now)),
             ("audit", audit::table(&fixtures::audit())),
         ];

@@ -214,6 +214,7 @@ fn router(fake: Fake) -> Router {
         .route("/api/v1/events", get(events))
         .route("/api/v1/audit", get(|| async { Json(Page::whole(fixtures::audit())) }))
         .route("/api/v1/containers", get(containers))
+        .route("/api/v1/images", get(|| async { Json(Page::whole(fixtures::images())) }))
         .route("/api/v1/controllers", get(|| async { Json(Page::whole(fixtures::controllers())) }))
         .route("/api/v1/alerts", get(|| async { Json(Page::whole(fixtures::alerts())) }))
         .route("/api/v1/systems", get(|| async { Json(Page::whole(fixtures::systems())) }))
@@ -233,6 +234,7 @@ fn router(fake: Fake) -> Router {
         .route("/api/v1/events/live", get(socket(events_live)))
         .route("/api/v1/metrics/live", get(socket(metrics_live)))
         .route("/api/v1/logs", get(logs))
+        .route("/api/v1/images/push", get(push))
         .route("/api/v1/containers/{host}/{container}/exec", get(exec));
     reads
         .merge(writes)
@@ -531,6 +533,47 @@ async fn tell_logs(mut socket: WebSocket, query: LogsQuery) {
         }
     }
     finish(socket).await;
+}
+
+async fn push(upgrade: WebSocketUpgrade, Query(query): Query<PushQuery>) -> Response {
+    upgrade.on_upgrade(|socket| take_image(socket, query))
+}
+
+/// Hosts tell how many bytes they got; when all are meant, `web-2` has no room.
+async fn take_image(mut socket: WebSocket, query: PushQuery) {
+    let mut hosts = vec!["web-1".to_owned()];
+    if query.all {
+        hosts.push("web-2".to_owned());
+    }
+    send(&mut socket, &PushOutput::Started { hosts: hosts.clone() }).await;
+    let mut count = 0;
+    loop {
+        match socket.recv().await {
+            Some(Ok(Message::Binary(bytes))) => count += bytes.len(),
+            Some(Ok(Message::Text(text))) if text.contains("eof") => break,
+            _ => return,
+        }
+    }
+    for host in hosts {
+        let (images, problem) = match host.as_str() {
+            "web-1" => (vec![format!("{count} bytes")], None),
+            _ => {
+                let problem = Problem {
+                    kind: "about:blank".to_owned(),
+                    title: "Failed".to_owned(),
+                    status: 502,
+                    detail: Some("web-2: the disk of this host is too full".to_owned()),
+                    instance: None,
+                    code: "agent_failed".to_owned(),
+                    request_id: None,
+                    errors: Vec::new(),
+                };
+                (Vec::new(), Some(problem))
+            }
+        };
+        send(&mut socket, &PushOutput::Host(PushOutcome { host, images, problem })).await;
+    }
+    send(&mut socket, &PushOutput::End).await;
 }
 
 async fn exec(upgrade: WebSocketUpgrade, Path(place): Path<(String, String)>) -> Response {

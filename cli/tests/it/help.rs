@@ -2,7 +2,7 @@
 
 use crate::fake::{Mood, World};
 
-const VERBS: [&str; 53] = [
+const VERBS: [&str; 56] = [
     "",
     "login",
     "logout",
@@ -40,6 +40,9 @@ const VERBS: [&str; 53] = [
     "rm",
     "explain",
     "drain",
+    "image",
+    "image ls",
+    "image push",
     "ps",
     "top",
     "logs",

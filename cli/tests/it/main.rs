@@ -10,6 +10,7 @@ mod errors;
 mod fake;
 mod fixtures;
 mod help;
+mod images;
 mod login;
 mod programs;
 mod screens;

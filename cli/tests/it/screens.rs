@@ -61,6 +61,13 @@ fn containers() {
 }
 
 #[test]
+fn images() {
+    let world = World::new();
+    check("image-ls", &world, "image ls");
+    check("image-ls-wide", &world, "image ls -o wide");
+}
+
+#[test]
 fn tokens_and_contexts() {
     let world = World::new();
     check("token-list", &world, "token list");

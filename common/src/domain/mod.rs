@@ -8,6 +8,7 @@ pub mod app;
 mod container;
 mod facts;
 mod gpu;
+mod image;
 mod name;
 mod sample;
 
@@ -15,5 +16,6 @@ pub use allocation::*;
 pub use container::*;
 pub use facts::*;
 pub use gpu::*;
+pub use image::*;
 pub use name::*;
 pub use sample::*;

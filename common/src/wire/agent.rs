@@ -2,7 +2,7 @@
 
 use super::{AllocationReport, Desired};
 use crate::clock::Time;
-use crate::domain::{Container, HostFacts, HostSample};
+use crate::domain::{Container, HostFacts, HostImage, HostSample};
 use crate::ids::{BootId, ControllerId, HostId, SessionId};
 use serde::{Deserialize, Serialize};
 
@@ -170,6 +170,16 @@ pub enum TelemetryFrame {
     },
     /// One reading.
     Sample(HostSample),
+    /// The images that have a name, all of them whenever one changed; to gateways with
+    /// [`CAPABILITY_IMAGES`](super::CAPABILITY_IMAGES).
+    Images {
+        /// Forget all images known before: a listing begins.
+        reset: bool,
+        /// At most [`MAX_IMAGES_PER_FRAME`](super::MAX_IMAGES_PER_FRAME).
+        images: Vec<HostImage>,
+        /// More frames of the same listing follow.
+        more: bool,
+    },
 }
 
 /// Keeps a frame of containers with many labels under the frame limit.

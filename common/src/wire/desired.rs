@@ -3,6 +3,7 @@
 //! The gateway names allocations; their specifications and files are named by digest and asked for by the agent, each on
 //! a stream of its own, so that a change costs a few hundred bytes and unchanged content is never sent twice.
 
+use super::ImageWanted;
 use crate::domain::AllocationState;
 use crate::domain::app::ContentDigest;
 use crate::ids::AllocationId;
@@ -79,6 +80,9 @@ pub struct AllocationReport {
 pub enum HostRequest {
     /// The bytes with this digest; answered by [`HostReply::Chunk`]. Refused unless an allocation of the host needs them.
     Content(ContentDigest),
+    /// An image that some other host may have, to gateways with [`CAPABILITY_IMAGES`](super::CAPABILITY_IMAGES); answered
+    /// by [`HostReply::Found`]. What the host says later goes to the host that has it.
+    Image(ImageWanted),
 }
 
 /// Frames from the gateway on such a stream.
@@ -94,5 +98,12 @@ pub enum HostReply {
         code: String,
         /// For a person.
         message: String,
+    },
+    /// Another host has the image, and what follows on this stream comes from there.
+    Found {
+        /// That host's name, for people.
+        host: String,
+        /// Which image goes by the name that was asked for.
+        id: ContentDigest,
     },
 }

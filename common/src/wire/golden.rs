@@ -92,6 +92,8 @@ fn every_frame_has_its_pinned_bytes() {
     comparison.compare_enum("AllocationState", &samples::allocation_states());
     comparison.compare_enum("HostRequest", &samples::host_requests());
     comparison.compare_enum("HostReply", &samples::host_replies());
+    comparison.compare_enum("ImageInput", &samples::image_inputs());
+    comparison.compare_enum("ImageReply", &samples::image_replies());
     let Comparison { pinned, mut complaints } = comparison;
     complaints.extend(pinned.keys().map(|(kind, name)| format!("{kind} {name} has lost its sample")));
     assert!(complaints.is_empty(), "corpus/wire.txt:\n{}", complaints.join("\n"));

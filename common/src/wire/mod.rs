@@ -5,7 +5,7 @@
 //! omni-agent/1    control stream (agent opens)    AgentFrame  ──▶ gateway, GatewayFrame ◀──
 //!                 telemetry stream (agent opens)  TelemetryFrame ──▶
 //!                 one stream per request (gateway opens)  AgentRequest, RequestInput ──▶ agent, ReplyFrame ◀──
-//!                 one stream per content (agent opens)    HostRequest ──▶ gateway, HostReply ◀──
+//!                 one stream per content, image (agent opens)  HostRequest ──▶ gateway, HostReply ◀──
 //! ```
 //!
 //! A frame is a 32-bit little-endian length and then one value of the stream's enum. Variants are only ever
@@ -15,6 +15,7 @@ pub mod agent;
 pub mod close;
 pub mod desired;
 pub mod enroll;
+pub mod images;
 pub mod requests;
 
 #[cfg(test)]
@@ -24,6 +25,7 @@ pub use agent::*;
 pub use close::*;
 pub use desired::*;
 pub use enroll::*;
+pub use images::*;
 pub use requests::*;
 
 /// ALPN of enrolment: no client certificate yet.

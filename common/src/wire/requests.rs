@@ -1,5 +1,6 @@
-//! Requests across the mesh: logs, terminals, history. One stream each, opened by the gateway.
+//! Requests across the mesh: logs, terminals, history, images. One stream each, opened by the gateway.
 
+use super::{ImageInput, ImageReply, ImageRequest};
 use crate::clock::Time;
 use crate::domain::{HostSample, Process};
 use serde::{Deserialize, Serialize};
@@ -60,6 +61,10 @@ pub enum AgentRequest {
     },
     /// The process table; answered by [`ReplyFrame::Processes`].
     Processes,
+    /// An image, to agents with [`CAPABILITY_IMAGES`](super::CAPABILITY_IMAGES); answered by [`ReplyFrame::Image`].
+    Image(ImageRequest),
+    /// Load a saved image, whose bytes follow; to agents with [`CAPABILITY_IMAGES`](super::CAPABILITY_IMAGES).
+    LoadImage,
 }
 
 /// Later frames of a request stream, towards the agent.
@@ -76,6 +81,8 @@ pub enum RequestInput {
         /// Rows.
         rows: u16,
     },
+    /// About the image that was asked for.
+    Image(ImageInput),
 }
 
 /// Which of a program's two outputs.
@@ -128,11 +135,13 @@ pub enum ReplyFrame {
     /// The request failed; the last frame.
     Failed {
         /// Stable word: `not_found`, `not_running`, `unsupported`, `docker_absent`, `invalid`, `busy`,
-        /// `failed`.
+        /// `failed`, `other_platform`.
         code: String,
         /// For a person.
         message: String,
     },
     /// All is said; the last frame.
     End,
+    /// A part of an image.
+    Image(ImageReply),
 }

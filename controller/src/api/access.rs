@@ -47,6 +47,9 @@ pub(crate) const TABLE: &[(&str, &str, Access)] = &[
     ("GET", "/api/v1/containers/{host}/{container}", Needs(Viewer)),
     // A terminal can do whatever the container can.
     ("GET", "/api/v1/containers/{host}/{container}/exec", Socket(Operator)),
+    ("GET", "/api/v1/images", Needs(Viewer)),
+    // What is sent can be run.
+    ("GET", "/api/v1/images/push", Socket(Operator)),
     ("GET", "/api/v1/logs", Socket(Viewer)),
     ("GET", "/api/v1/events", Needs(Viewer)),
     ("GET", "/api/v1/events/live", Socket(Viewer)),

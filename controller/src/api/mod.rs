@@ -26,6 +26,7 @@ mod exec;
 mod extract;
 mod guard;
 mod hosts;
+mod images;
 mod logs;
 mod metrics;
 mod openapi;

@@ -4,14 +4,14 @@
 use super::access::{Access, access};
 use super::extract::IDEMPOTENCY_KEY;
 use super::{
-    Api, alerts, apps, audit, cluster, containers, controllers, environments, events, exec, hosts, logs,
-    metrics, probes, prometheus, systems, tokens, who,
+    Api, alerts, apps, audit, cluster, containers, controllers, environments, events, exec, hosts, images,
+    logs, metrics, probes, prometheus, systems, tokens, who,
 };
 use crate::state::ApiRole;
 use axum::http::Method;
 use omni_common::api::v1::{
     EventsMessage, EventsRequest, ExecInput, ExecOutput, INDEX_HEADER, LiveMetricsMessage, LogsMessage,
-    PROBLEM_JSON, Problem, SocketAuth,
+    PROBLEM_JSON, Problem, PushInput, PushOutput, SocketAuth,
 };
 use std::sync::Arc;
 use utoipa::openapi::header::HeaderBuilder;
@@ -35,6 +35,7 @@ with `retry-after` means that no controller leads at the moment.";
     tags(
         (name = "hosts", description = "Machines with an agent."),
         (name = "metrics", description = "What hosts measure."),
+        (name = "images", description = "Images, and the hosts that have them."),
         (name = "containers", description = "Containers of all hosts, their logs, and programs in them."),
         (name = "events", description = "What happened."),
         (name = "cluster", description = "The cluster as a whole."),
@@ -49,7 +50,8 @@ with `retry-after` means that no controller leads at the moment.";
         (name = "probes", description = "What anyone may know."),
     ),
     components(schemas(
-        Problem, SocketAuth, EventsRequest, EventsMessage, LogsMessage, LiveMetricsMessage, ExecInput, ExecOutput
+        Problem, SocketAuth, EventsRequest, EventsMessage, LogsMessage, LiveMetricsMessage, ExecInput, ExecOutput,
+        PushInput, PushOutput
     )),
     modifiers(&Bearer),
 )]
@@ -73,6 +75,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Api>> {
         .merge(hosts::routes())
         .merge(metrics::routes())
         .merge(containers::routes())
+        .merge(images::routes())
         .merge(logs::routes())
         .merge(exec::routes())
         .merge(events::routes())

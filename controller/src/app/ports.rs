@@ -5,7 +5,7 @@ use crate::rollout::Foreign;
 use crate::state::{Outcome, Proposal, State};
 use async_trait::async_trait;
 use omni_common::clock::Time;
-use omni_common::domain::{Container, HostSample};
+use omni_common::domain::{Container, HostImage, HostSample};
 use omni_common::ids::{ControllerId, HostId};
 use omni_common::wire::{AgentRequest, ReplyFrame, RequestInput};
 use std::collections::BTreeMap;
@@ -73,6 +73,8 @@ pub struct HostObserved {
     pub containers: Option<Arc<BTreeMap<String, Container>>>,
     /// When its containers were last reported, here.
     pub containers_at: Option<Instant>,
+    /// Its images that have a name, newest first; absent until a whole listing came.
+    pub images: Option<Arc<Vec<HostImage>>>,
 }
 
 impl HostObserved {

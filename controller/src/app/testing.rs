@@ -250,6 +250,7 @@ impl Bench {
                 sample: Some((Arc::new(HostSample { at: NOW, ..HostSample::default() }), Instant::now())),
                 containers: Some(Arc::new(containers)),
                 containers_at: Some(Instant::now()),
+                images: None,
             },
         );
         id

@@ -1,11 +1,12 @@
-//! Hands specifications and files of releases to the agents that need them.
+//! Answers what agents ask for: specifications and files of releases here, images in `images.rs`.
 
 use super::accept::Gateway;
+use super::images;
 use super::sessions::Session;
 use crate::state::State;
 use omni_common::domain::app::ContentDigest;
 use omni_common::ids::HostId;
-use omni_common::wire::{HostReply, HostRequest};
+use omni_common::wire::{HostReply, HostRequest, ImageWanted};
 use omni_transport::{FrameReader, FrameWriter, RecvStream, SendStream, TransportError};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,9 @@ use tokio::sync::Semaphore;
 
 /// Streams of one agent served at once; further ones wait.
 const AT_ONCE: usize = 8;
+/// Images on their way to one agent at once. An agent fetches one after the other; the second place is for one that has
+/// given up and begins anew.
+const IMAGES_AT_ONCE: usize = 2;
 /// An agent that opens a stream asks within this time, and takes the answer within it.
 const WITHIN: Duration = Duration::from_secs(30);
 /// Bytes in one frame.
@@ -26,28 +30,60 @@ pub(crate) fn content_context(digest: &ContentDigest) -> Vec<u8> {
 /// Serves an agent's requests until its connection ends; returns why.
 pub(super) async fn serve(gateway: Arc<Gateway>, session: Arc<Session>) -> TransportError {
     let slots = Arc::new(Semaphore::new(AT_ONCE));
+    let images = Arc::new(Semaphore::new(IMAGES_AT_ONCE));
     loop {
         let slot = Arc::clone(&slots).acquire_owned().await.expect("this semaphore is never closed");
         let (send, receive) = match session.connection.accept_bi().await {
             Ok(stream) => stream,
             Err(error) => return error,
         };
-        let (gateway, host) = (Arc::clone(&gateway), session.host);
+        let (gateway, images, host) = (Arc::clone(&gateway), Arc::clone(&images), session.host);
         tokio::spawn(async move {
             let answered = tokio::time::timeout(WITHIN, answer(&gateway, host, send, receive));
-            if answered.await.is_err() {
-                tracing::debug!(node = %host, "an agent did not take the content it asked for");
-            }
+            let rest = answered.await;
             drop(slot);
+            match rest {
+                Ok(None) => {}
+                Ok(Some(asked)) => image(&gateway, host, asked, &images).await,
+                Err(_) => tracing::debug!(node = %host, "an agent did not take the content it asked for"),
+            }
         });
     }
 }
 
-async fn answer(gateway: &Gateway, host: HostId, send: SendStream, receive: RecvStream) {
+/// An image was asked for: that takes longer.
+struct ImageAsked {
+    wanted: ImageWanted,
+    requests: FrameReader<HostRequest>,
+    replies: FrameWriter<HostReply>,
+}
+
+async fn image(gateway: &Gateway, host: HostId, asked: ImageAsked, images: &Semaphore) {
+    let ImageAsked { wanted, requests, mut replies } = asked;
+    let served = match images.try_acquire() {
+        Ok(_place) => Box::pin(images::serve(gateway, host, &wanted, requests, replies)).await,
+        Err(_) => {
+            let busy = failed("unavailable", "other images are on their way to this host".to_owned());
+            replies.send(&busy).await
+        }
+    };
+    if let Err(error) = served {
+        tracing::debug!(node = %host, %error, "an image did not arrive");
+    }
+}
+
+async fn answer(
+    gateway: &Gateway,
+    host: HostId,
+    send: SendStream,
+    receive: RecvStream,
+) -> Option<ImageAsked> {
     let mut replies = FrameWriter::new(send);
-    let outcome = match FrameReader::<HostRequest>::new(receive).next().await {
+    let mut requests = FrameReader::<HostRequest>::new(receive);
+    let outcome = match requests.next().await {
         Ok(Some(HostRequest::Content(digest))) => content(gateway, host, &digest),
-        Ok(None) => return,
+        Ok(Some(HostRequest::Image(wanted))) => return Some(ImageAsked { wanted, requests, replies }),
+        Ok(None) => return None,
         Err(error) => Err(failed("invalid", error.to_string())),
     };
     let sent = match outcome {
@@ -58,6 +94,7 @@ async fn answer(gateway: &Gateway, host: HostId, send: SendStream, receive: Recv
         tracing::debug!(node = %host, error, "content was not delivered");
     }
     replies.finish();
+    None
 }
 
 async fn deliver(replies: &mut FrameWriter<HostReply>, bytes: &[u8]) -> Result<(), String> {

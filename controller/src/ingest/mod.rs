@@ -12,15 +12,18 @@
 //!                                                             ▶ events.rs   (changes of containers)
 //! allocations:  desired.rs (what the host is to run) ▶ session.rs ▶ agent; contents.rs answers what it asks for;
 //!               session.rs ▶ reports.rs (what became of them, into the log)
+//! images:       contents.rs ▶ images.rs (which host has it) ▶ agents.rs (its agent, here or at another gateway)
 //! ```
 
 mod accept;
+mod agents;
 mod contents;
 mod desired;
 mod duty;
 mod enroll;
 mod events;
 mod guard;
+mod images;
 mod issuer;
 mod liveness;
 mod observed;
@@ -33,6 +36,7 @@ mod session;
 mod sessions;
 
 pub(crate) use accept::{Gateway, accept};
+pub(crate) use agents::AgentPipe;
 pub(crate) use contents::content_context;
 pub(crate) use desired::push as push_desired;
 pub(crate) use duty::LeaderDuty;

@@ -4,9 +4,9 @@
 use super::rollup::Rollup;
 use crate::app::ports::{HostObserved, Observe};
 use omni_common::clock::Time;
-use omni_common::domain::{Container, HostSample};
+use omni_common::domain::{Container, HostImage, HostSample, MAX_IMAGE_NAME};
 use omni_common::ids::{ControllerId, HostId, SessionId};
-use omni_common::wire::TelemetryFrame;
+use omni_common::wire::{MAX_IMAGES_PER_FRAME, MAX_IMAGES_PER_HOST, MAX_TAGS_PER_IMAGE, TelemetryFrame};
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::watch;
@@ -22,6 +22,8 @@ struct Entry {
     rollup: Rollup,
     /// A full listing on its way in; shown once it is complete.
     listing: Option<BTreeMap<String, Container>>,
+    /// The same for images.
+    images: Option<Vec<HostImage>>,
 }
 
 /// How a container changed.
@@ -121,6 +123,10 @@ impl ObservedHosts {
             TelemetryFrame::Containers { reset, upsert, removed, more } => {
                 take_containers(entry, *reset, upsert, removed, *more)
             }
+            TelemetryFrame::Images { reset, images, more } => {
+                take_images(entry, *reset, images, *more);
+                Vec::new()
+            }
         }
     }
 
@@ -144,11 +150,48 @@ impl ObservedHosts {
                 }
             }
         }
+        if let Some(images) = &view.images {
+            frames.extend(images_frames(images));
+        }
         if let Some((sample, _)) = &view.sample {
             frames.push(TelemetryFrame::Sample((**sample).clone()));
         }
         frames
     }
+}
+
+/// Images that came with no beginning are left out: their beginning was lost, and the agent sends all of them again
+/// when they change.
+fn take_images(entry: &mut Entry, reset: bool, images: &[HostImage], more: bool) {
+    if reset {
+        entry.images = Some(Vec::new());
+    }
+    let Some(listing) = &mut entry.images else { return };
+    let room = MAX_IMAGES_PER_HOST.saturating_sub(listing.len());
+    listing.extend(images.iter().filter(|image| is_sane(image)).take(room).cloned());
+    if !more {
+        Arc::make_mut(&mut entry.view).images = entry.images.take().map(Arc::new);
+    }
+}
+
+/// Whether an image keeps to what agents report of one; what does not is left out.
+fn is_sane(image: &HostImage) -> bool {
+    image.tags.len() <= MAX_TAGS_PER_IMAGE && image.tags.iter().all(|tag| tag.len() <= MAX_IMAGE_NAME)
+}
+
+fn images_frames(images: &[HostImage]) -> Vec<TelemetryFrame> {
+    let frames = images.len().div_ceil(MAX_IMAGES_PER_FRAME).max(1);
+    let frame = |number: usize| TelemetryFrame::Images {
+        reset: number == 0,
+        images: images
+            .iter()
+            .skip(number * MAX_IMAGES_PER_FRAME)
+            .take(MAX_IMAGES_PER_FRAME)
+            .cloned()
+            .collect(),
+        more: number + 1 < frames,
+    };
+    (0..frames).map(frame).collect()
 }
 
 fn take_containers(
@@ -205,13 +248,20 @@ fn replace(entry: &mut Entry, listing: BTreeMap<String, Container>) -> Vec<Conta
     changes
 }
 
+impl ObservedHosts {
+    /// What is known of all hosts.
+    pub(crate) fn all(&self) -> Vec<(HostId, Arc<HostObserved>)> {
+        self.read().iter().map(|(host, entry)| (*host, Arc::clone(&entry.view))).collect()
+    }
+}
+
 impl Observe for ObservedHosts {
     fn host(&self, host: HostId) -> Option<Arc<HostObserved>> {
         self.read().get(&host).map(|entry| Arc::clone(&entry.view))
     }
 
     fn hosts(&self) -> Vec<(HostId, Arc<HostObserved>)> {
-        self.read().iter().map(|(host, entry)| (*host, Arc::clone(&entry.view))).collect()
+        self.all()
     }
 
     fn rollups(&self, host: HostId, from: Time, to: Time) -> Vec<HostSample> {

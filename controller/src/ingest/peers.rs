@@ -162,7 +162,7 @@ async fn agent(
 }
 
 /// Copies both ways until the agent's side ends, or the peer is gone.
-async fn splice(
+pub(super) async fn splice(
     mut from_peer: RecvStream,
     mut to_agent: SendStream,
     mut from_agent: RecvStream,

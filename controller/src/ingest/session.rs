@@ -10,8 +10,8 @@ use omni_certs::Role;
 use omni_common::domain::HostFacts;
 use omni_common::ids::{HostId, SessionId};
 use omni_common::wire::{
-    AgentFrame, AllocationReport, CAPABILITY_RUN, CloseCode, GatewayFrame, Hello, PROTOCOL_MAX, PROTOCOL_MIN,
-    TelemetryFrame, Welcome, settle_protocol,
+    AgentFrame, AllocationReport, CAPABILITY_IMAGES, CAPABILITY_RUN, CloseCode, GatewayFrame, Hello,
+    PROTOCOL_MAX, PROTOCOL_MIN, TelemetryFrame, Welcome, settle_protocol,
 };
 use omni_transport::{Connection, FrameError, FrameReader, FrameWriter};
 use std::sync::Arc;
@@ -133,7 +133,7 @@ fn welcome(gateway: &Gateway, session: &Session, protocol: u16) -> Welcome {
     Welcome {
         protocol,
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        capabilities: vec![CAPABILITY_RUN.to_owned()],
+        capabilities: [CAPABILITY_RUN, CAPABILITY_IMAGES].map(str::to_owned).into(),
         controller: gateway.me,
         host: session.host,
         session: session.id,
@@ -363,6 +363,7 @@ fn take(
         }
         TelemetryFrame::Containers { .. } => "containers",
         TelemetryFrame::Sample(_) => "sample",
+        TelemetryFrame::Images { .. } => "images",
     };
     metrics::counter!(crate::metrics::TELEMETRY, "kind" => kind).increment(1);
     let now = gateway.clock.now();

@@ -4,7 +4,7 @@
 //! Client ──▶ execute ──▶ Endpoints: several controllers, the last one that answered first
 //!    │          │
 //!    │          └─ one deadline, rounds over all addresses, jittered pauses; only calls that may be repeated are
-//!    └────▶ sockets: logs, events and live metrics take up where they left off at another controller; exec does not
+//!    └────▶ sockets: logs, events and live metrics take up where they left off at another controller; exec and push do not
 //! ```
 //!
 //! A controller is believed when its certificate chains to the cluster's root, whose fingerprint is part of
@@ -23,6 +23,7 @@ mod execute;
 mod list;
 mod live;
 mod logs;
+mod push;
 mod query;
 mod reconnect;
 mod routes;
@@ -35,3 +36,4 @@ pub use events::{EventItem, EventStream};
 pub use exec::{ExecEvent, ExecReader, ExecWriter};
 pub use live::LiveStream;
 pub use logs::LogStream;
+pub use push::{PushReader, PushWriter};

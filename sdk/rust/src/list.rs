@@ -4,7 +4,7 @@ use crate::call::Call;
 use crate::client::Client;
 use crate::error::Result;
 use omni_common::api::v1::{
-    AppsQuery, AuditQuery, ContainersQuery, EventsQuery, HostsQuery, MAX_PAGE, Page, TokensQuery,
+    AppsQuery, AuditQuery, ContainersQuery, EventsQuery, HostsQuery, ImagesQuery, MAX_PAGE, Page, TokensQuery,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -32,7 +32,7 @@ macro_rules! paged {
     };
 }
 
-paged!(AppsQuery, HostsQuery, ContainersQuery, EventsQuery, AuditQuery, TokensQuery);
+paged!(AppsQuery, HostsQuery, ContainersQuery, ImagesQuery, EventsQuery, AuditQuery, TokensQuery);
 
 impl Client {
     /// One page, as `query` names it.

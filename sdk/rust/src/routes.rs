@@ -9,8 +9,9 @@ use omni_common::api::v1::{
     AlertView, AlertmanagerMessage, AlertsQuery, AlertsTaken, ApiTokenCreated, ApiTokenView, AuditEntry,
     AuditQuery, ClusterHealth, ClusterStatus, ContainerView, ContainersQuery, ControllerView, CreateApiToken,
     CreateEnvironment, CreateJoinToken, DrainHost, EnvironmentView, Event, EventsQuery, HostMetrics,
-    HostView, HostsQuery, JoinTokenCreated, JoinTokenView, Leadership, LivenessTimes, MetricsQuery, Page,
-    Processes, SystemView, TokensQuery, TransferLeadership, UpdateHost, VersionInfo, WhoAmI,
+    HostView, HostsQuery, ImageView, ImagesQuery, JoinTokenCreated, JoinTokenView, Leadership, LivenessTimes,
+    MetricsQuery, Page, Processes, SystemView, TokensQuery, TransferLeadership, UpdateHost, VersionInfo,
+    WhoAmI,
 };
 use omni_common::ids::{ControllerId, TokenId};
 use reqwest::Method;
@@ -21,6 +22,9 @@ pub(crate) const EVENTS_SOCKET: &[&str] = &["api", "v1", "events", "live"];
 pub(crate) const LIVE_METRICS: &[&str] = &["api", "v1", "metrics", "live"];
 /// Path of the log socket.
 pub(crate) const LOGS: &[&str] = &["api", "v1", "logs"];
+
+/// Path of the socket that takes images.
+pub(crate) const PUSH_IMAGE: &[&str] = &["api", "v1", "images", "push"];
 
 /// Path of a container's exec socket.
 pub(crate) fn exec<'a>(host: &'a str, container: &'a str) -> [&'a str; 6] {
@@ -169,6 +173,11 @@ impl Client {
     /// Containers of all hosts; all pages up to `limit`.
     pub async fn containers(&self, query: ContainersQuery) -> Result<Vec<ContainerView>> {
         self.list(&["api", "v1", "containers"], query).await
+    }
+
+    /// Images of all hosts; all pages up to `limit`.
+    pub async fn images(&self, query: ImagesQuery) -> Result<Vec<ImageView>> {
+        self.list(&["api", "v1", "images"], query).await
     }
 
     /// One page of containers; `next_cursor` in the next query's `cursor` leads on.

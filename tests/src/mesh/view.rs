@@ -3,7 +3,9 @@
 use super::{Controller, Mesh, SOON};
 use crate::testbed::eventually;
 use anyhow::{Context, Result};
-use omni_common::api::v1::{ControllerRole, ControllerView, Event, EventsQuery, HostStatus, HostView};
+use omni_common::api::v1::{
+    ControllerRole, ControllerView, Event, EventsQuery, HostStatus, HostView, ImagesQuery,
+};
 use std::time::Duration;
 
 /// Most events that a test looks back at.
@@ -83,6 +85,29 @@ impl<'a> Mesh<'a> {
             let done = host.as_ref().ok().filter(|host| wanted(host)).cloned();
             last = Some(host);
             done
+        });
+        found.with_context(|| format!("last seen: {last:#?}"))
+    }
+
+    /// Waits until it is known that these hosts have an image of this name, and no others.
+    ///
+    /// # Errors
+    /// When it takes too long; the error shows what was known last.
+    pub fn await_image(&self, name: &str, hosts: &[&str]) -> Result<()> {
+        let api = self.api();
+        let mut last = None;
+        let found = eventually(&format!("{name} is known to be on {hosts:?}"), SOON, || {
+            let query = ImagesQuery { q: Some(name.to_owned()), ..ImagesQuery::default() };
+            let images = api.ask(async |client| client.images(query.clone()).await);
+            let on: Vec<String> = images
+                .iter()
+                .flatten()
+                .filter(|image| image.name == name)
+                .flat_map(|image| image.hosts.iter().map(|host| host.name.clone()))
+                .collect();
+            let done = on == hosts;
+            last = Some(images);
+            done.then_some(())
         });
         found.with_context(|| format!("last seen: {last:#?}"))
     }

@@ -10,6 +10,7 @@ mod disks;
 mod failover;
 mod first_day;
 mod hostile;
+mod images;
 mod joins;
 mod loss;
 mod returns;

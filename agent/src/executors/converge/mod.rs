@@ -29,6 +29,7 @@ mod tests;
 pub use plan::Dirs;
 
 use crate::docker::Handle;
+use crate::images::{Images, Uplink};
 use crate::session::{LeaseState, Monotonic};
 use crate::workloads::{Depot, Reports, Workloads};
 use async_trait::async_trait;
@@ -44,13 +45,21 @@ pub struct Converger {
 }
 
 impl Converger {
-    /// On this engine, with files in these folders.
-    pub fn new(host: HostId, depot: Depot, docker: Handle, dirs: Dirs, clock: Arc<dyn Clock>) -> Self {
+    /// On this engine, with images also from other hosts, and with files in these folders.
+    pub fn new(
+        host: HostId,
+        depot: Depot,
+        docker: Handle,
+        images: Arc<Images>,
+        dirs: Dirs,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let shared = Shared {
             host: host.to_string(),
             depot,
             reports: Reports::new(),
             docker,
+            images,
             dirs,
             clock,
             memory: Default::default(),
@@ -68,6 +77,10 @@ impl Workloads for Converger {
 
     fn reports(&self) -> &Reports {
         &self.shared.reports
+    }
+
+    fn uplink(&self) -> &Uplink {
+        self.shared.images.uplink()
     }
 
     async fn run(&self, lease: watch::Receiver<LeaseState>, clock: Monotonic) {

@@ -5,8 +5,8 @@ use omni_common::clock::Time;
 use omni_common::domain::app::ContentDigest;
 use omni_common::ids::{ControllerId, SessionId};
 use omni_common::wire::{
-    AgentFrame, AgentRequest, CloseCode, GatewayFrame, Hello, HostReply, HostRequest, Lease, ReplyFrame,
-    RequestInput, TelemetryFrame, Welcome,
+    AgentFrame, AgentRequest, CAPABILITY_IMAGES, CAPABILITY_RUN, CloseCode, GatewayFrame, Hello, HostReply,
+    HostRequest, Lease, ReplyFrame, RequestInput, TelemetryFrame, Welcome,
 };
 use omni_transport::sim::SimNetwork;
 use omni_transport::{Connection, FrameReader, FrameWriter, Network};
@@ -35,6 +35,8 @@ pub(super) struct Manners {
     pub(super) contents: std::sync::Mutex<std::collections::BTreeMap<ContentDigest, Vec<u8>>>,
     /// Leaves telemetry unread.
     pub(super) deaf_to_telemetry: AtomicBool,
+    /// Knows nothing of images.
+    pub(super) imageless: AtomicBool,
     /// Turns everybody away as removed.
     pub(super) revokes: AtomicBool,
 }
@@ -159,7 +161,7 @@ async fn serve(
         panic!("the first frame is a hello");
     };
     told.send(Told::Hello(hello)).ok()?;
-    writer.send(&GatewayFrame::Welcome(welcome(id))).await.ok()?;
+    writer.send(&GatewayFrame::Welcome(welcome(id, &manners))).await.ok()?;
     tokio::spawn(listen(connection.clone(), manners.clone(), told.clone()));
     tokio::spawn(provide(connection.clone(), manners.clone()));
     let (frames_in, mut frames) = mpsc::unbounded_channel();
@@ -192,12 +194,17 @@ fn answer(frame: &AgentFrame, manners: &Manners) -> Option<GatewayFrame> {
     }
 }
 
+fn abilities(manners: &Manners) -> Vec<String> {
+    let images = (!manners.imageless.load(Ordering::Relaxed)).then_some(CAPABILITY_IMAGES);
+    [CAPABILITY_RUN].into_iter().chain(images).map(str::to_owned).collect()
+}
+
 /// Answers requests for contents, in chunks of three bytes.
 async fn provide(connection: Connection, manners: Arc<Manners>) -> Option<()> {
     loop {
         let (send, recv) = connection.accept_bi().await.ok()?;
         let (mut writer, mut reader) = (FrameWriter::new(send), FrameReader::<HostRequest>::new(recv));
-        let HostRequest::Content(digest) = reader.next().await.ok()??;
+        let HostRequest::Content(digest) = reader.next().await.ok()?? else { return None };
         let found = manners.contents.lock().expect("no test panics while holding it").get(&digest).cloned();
         let Some(bytes) = found else {
             let message = "no allocation of this host needs it".to_owned();
@@ -228,11 +235,11 @@ async fn listen(
     }
 }
 
-fn welcome(id: ControllerId) -> Welcome {
+fn welcome(id: ControllerId, manners: &Manners) -> Welcome {
     Welcome {
         protocol: 1,
         version: "test".to_owned(),
-        capabilities: vec![omni_common::wire::CAPABILITY_RUN.to_owned()],
+        capabilities: abilities(manners),
         controller: id,
         host: HOST,
         session: SessionId::mint(),

@@ -1,8 +1,11 @@
 //! What the host tells without being asked.
 
 use super::*;
-use omni_common::domain::{ContainerState, Health, HostSample};
-use omni_common::wire::{CloseCode, GatewayFrame, MAX_CONTAINERS_PER_FRAME, TelemetryFrame};
+use omni_common::domain::app::ContentDigest;
+use omni_common::domain::{ContainerState, Health, HostImage, HostSample};
+use omni_common::wire::{
+    CloseCode, GatewayFrame, MAX_CONTAINERS_PER_FRAME, MAX_IMAGES_PER_FRAME, TelemetryFrame,
+};
 
 async fn sample(gateway: &mut Gateway) -> HostSample {
     gateway
@@ -29,6 +32,7 @@ async fn listing(gateway: &mut Gateway) -> (Vec<String>, usize) {
                     return (ids, frames);
                 }
             }
+            TelemetryFrame::Images { .. } => {}
             TelemetryFrame::Sample(_) => {}
         }
     }
@@ -113,4 +117,61 @@ async fn a_gateway_that_does_not_read_costs_samples_but_not_the_session() {
         }
     }
     assert!(dropped > 30, "{dropped}");
+}
+
+fn image(number: usize) -> HostImage {
+    HostImage {
+        id: ContentDigest::of(&number.to_be_bytes()),
+        tags: vec![format!("web:{number}")],
+        size_bytes: 1,
+        created: None,
+    }
+}
+
+/// The next listing of images: their names, and how many frames they came in.
+async fn images(gateway: &mut Gateway) -> (Vec<String>, usize) {
+    let (mut names, mut frames) = (Vec::new(), 0);
+    loop {
+        let Told::Telemetry(TelemetryFrame::Images { reset, images, more }) = gateway.hears().await else {
+            continue;
+        };
+        assert_eq!(reset, frames == 0, "the first frame resets");
+        assert!(images.len() <= MAX_IMAGES_PER_FRAME);
+        names.extend(images.into_iter().flat_map(|image| image.tags));
+        frames += 1;
+        if !more {
+            return (names, frames);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn images_are_told_whenever_they_change() {
+    let world = World::new();
+    let mut gateway = world.gateway(1);
+    let agent = world.agent_with(&[1], 1, None);
+    agent.host.set_images((0..150).map(image).collect());
+    let (names, frames) = images(&mut gateway).await;
+    assert_eq!((names.len(), names[149].as_str(), frames), (150, "web:149", 3));
+    agent.host.set_images(Vec::new());
+    assert_eq!(images(&mut gateway).await, (Vec::new(), 1), "none is also worth telling");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gateway_that_knows_nothing_of_images_is_not_told() {
+    let world = World::new();
+    let mut gateway = world.gateway(1);
+    gateway.set(|manners| &manners.imageless, true);
+    let agent = world.agent_with(&[1], 1, None);
+    agent.host.set_images(vec![image(1)]);
+    // A sample comes each ten seconds: a listing would have come long before the third.
+    for _ in 0..3 {
+        let told = gateway.hears_of(|told| match told {
+            Told::Telemetry(frame @ (TelemetryFrame::Images { .. } | TelemetryFrame::Sample(_))) => {
+                Some(frame)
+            }
+            _ => None,
+        });
+        assert!(matches!(told.await, TelemetryFrame::Sample(_)));
+    }
 }

@@ -5,6 +5,7 @@ use crate::domain::app::ContentDigest;
 use crate::domain::*;
 use crate::ids::{AllocationId, BootId, ClusterId, ControllerId, HostId, RequestId, SessionId, TokenId};
 use crate::wire::*;
+use bytes::Bytes;
 use std::collections::BTreeMap;
 
 type Samples<T> = Vec<(&'static str, T)>;
@@ -133,12 +134,22 @@ pub(super) fn allocation_states() -> Samples<AllocationState> {
 }
 
 pub(super) fn host_requests() -> Samples<HostRequest> {
-    vec![("content", HostRequest::Content(ContentDigest::of(b"services: {}")))]
+    let image = ImageWanted { reference: "shop/web:7".to_owned(), platform: "linux/amd64".to_owned() };
+    vec![
+        ("content", HostRequest::Content(ContentDigest::of(b"services: {}"))),
+        ("image", HostRequest::Image(image)),
+    ]
 }
 
 pub(super) fn host_replies() -> Samples<HostReply> {
     let failed = HostReply::Failed { code: "not_found".to_owned(), message: "no such content".to_owned() };
-    vec![("chunk", HostReply::Chunk(vec![1, 2, 3])), ("end", HostReply::End), ("failed", failed)]
+    let found = HostReply::Found { host: "web-1".to_owned(), id: ContentDigest::of(b"config") };
+    vec![
+        ("chunk", HostReply::Chunk(vec![1, 2, 3])),
+        ("end", HostReply::End),
+        ("failed", failed),
+        ("found", found),
+    ]
 }
 
 pub(super) fn gateway_frames() -> Samples<GatewayFrame> {
@@ -202,7 +213,18 @@ pub(super) fn telemetry_frames() -> Samples<TelemetryFrame> {
         ("containers", changes),
         ("sample", TelemetryFrame::Sample(sample())),
         ("sample-bare", TelemetryFrame::Sample(HostSample::default())),
+        ("images", TelemetryFrame::Images { reset: true, images: vec![image()], more: true }),
+        ("images-none", TelemetryFrame::Images { reset: true, images: Vec::new(), more: false }),
     ]
+}
+
+fn image() -> HostImage {
+    HostImage {
+        id: ContentDigest::of(b"config"),
+        tags: vec!["shop/web:7".to_owned(), "shop/web:latest".to_owned()],
+        size_bytes: 5_000_000_000,
+        created: Some(AT),
+    }
 }
 
 pub(super) fn agent_requests() -> Samples<AgentRequest> {
@@ -238,7 +260,13 @@ pub(super) fn agent_requests() -> Samples<AgentRequest> {
         ("exec", AgentRequest::Exec(exec)),
         ("history", AgentRequest::History { from: Time::EPOCH, to: AT, max: 360 }),
         ("processes", AgentRequest::Processes),
+        ("image", AgentRequest::Image(image_request())),
+        ("load-image", AgentRequest::LoadImage),
     ]
+}
+
+fn image_request() -> ImageRequest {
+    ImageRequest { id: ContentDigest::of(b"config"), platform: "linux/amd64".to_owned() }
 }
 
 pub(super) fn request_inputs() -> Samples<RequestInput> {
@@ -246,6 +274,28 @@ pub(super) fn request_inputs() -> Samples<RequestInput> {
         ("stdin", RequestInput::Stdin(b"exit\n".to_vec())),
         ("eof", RequestInput::Eof),
         ("resize", RequestInput::Resize { cols: 300, rows: 50 }),
+        ("image", RequestInput::Image(image_inputs().remove(0).1)),
+    ]
+}
+
+pub(super) fn image_inputs() -> Samples<ImageInput> {
+    let wanted = WantedLayer { digest: ContentDigest::of(b"layer"), from: 70_000 };
+    vec![
+        ("want", ImageInput::Want(vec![wanted])),
+        ("chunk", ImageInput::Chunk(Bytes::from_static(&[1, 2, 3]))),
+    ]
+}
+
+pub(super) fn image_replies() -> Samples<ImageReply> {
+    let digest = ContentDigest::of(b"layer");
+    let offer = ImageOffer { layers: vec![digest.clone()], size_bytes: 5_000_000_000 };
+    vec![
+        ("offer", ImageReply::Offer(offer)),
+        ("waiting", ImageReply::Waiting),
+        ("layer", ImageReply::Layer { digest, size_bytes: 5_000_000_000, from: 70_000 }),
+        ("chunk", ImageReply::Chunk(Bytes::from_static(&[1, 2, 3]))),
+        ("config", ImageReply::Config(Bytes::from_static(b"{}"))),
+        ("loaded", ImageReply::Loaded { images: vec!["shop/web:7".to_owned()] }),
     ]
 }
 
@@ -270,6 +320,7 @@ pub(super) fn reply_frames() -> Samples<ReplyFrame> {
         ("processes", ReplyFrame::Processes(vec![process])),
         ("failed", ReplyFrame::Failed { code: "not_found".to_owned(), message: "no such".to_owned() }),
         ("end", ReplyFrame::End),
+        ("image", ReplyFrame::Image(ImageReply::Waiting)),
     ]
 }
 

@@ -7,6 +7,7 @@ mod idempotency;
 mod openapi;
 mod problems;
 mod prometheus;
+mod pushes;
 mod reads;
 mod roles;
 mod sisters;

@@ -1,15 +1,18 @@
 //! The cluster, controllers, environments, events, pages.
 
 use super::{Site, request};
+use crate::app::ports::HostObserved;
 use crate::app::testing::{container, host};
 use crate::state::HostStatus;
 use axum::http::{Method, StatusCode, header};
 use omni_common::api::v1::{
     ClusterHealth, ClusterStatus, Condition, ControllerRole, ControllerView, EnvironmentView, Event,
-    HealthState, Leadership, LivenessTimes, Page, SystemView, VersionInfo,
+    HealthState, ImageView, Leadership, LivenessTimes, Page, SystemView, VersionInfo,
 };
-use omni_common::domain::{Health, LABEL_COMPONENT};
+use omni_common::domain::app::ContentDigest;
+use omni_common::domain::{Health, HostImage, LABEL_COMPONENT};
 use serde_json::json;
+use std::sync::Arc;
 
 #[tokio::test]
 async fn the_cluster_in_numbers_and_its_health() {
@@ -66,6 +69,44 @@ async fn systems_of_the_catalogue_beside_what_runs() {
         assert_eq!(&one, *forge);
     }
     site.get("/api/v1/systems/99").await.problem(404, "not_found");
+}
+
+#[tokio::test]
+async fn images_and_the_hosts_that_have_them() {
+    let site = Site::new();
+    let image = |id: &str, tags: &[&str]| HostImage {
+        id: ContentDigest::of(id.as_bytes()),
+        tags: tags.iter().map(|&tag| tag.to_owned()).collect(),
+        size_bytes: 7,
+        created: None,
+    };
+    let add = |number, name: &str, images: Vec<HostImage>| {
+        let id = site.bench.add_reporting(number, name, Vec::new());
+        let seen = HostObserved { images: Some(Arc::new(images)), ..HostObserved::default() };
+        site.bench.observed.set(id, seen);
+    };
+    add(1, "web-2", vec![image("a", &["web:1", "web:latest"])]);
+    add(2, "web-1", vec![image("a", &["web:1"]), image("b", &["web:latest"])]);
+    site.bench.add_reporting(3, "web-3", Vec::new());
+    let list = async |query: &str| -> Vec<String> {
+        let page: Page<ImageView> = site.get(&format!("/api/v1/images{query}")).await.ok();
+        let shown = |image: ImageView| {
+            let hosts: Vec<String> = image.hosts.into_iter().map(|host| host.name).collect();
+            format!("{} {}", image.name, hosts.join(","))
+        };
+        page.items.into_iter().map(shown).collect()
+    };
+    let mut all = list("").await;
+    all.sort();
+    assert_eq!(all, ["web:1 web-1,web-2", "web:latest web-1", "web:latest web-2"]);
+    assert_eq!(list("?q=web:1").await, ["web:1 web-1,web-2"]);
+    assert_eq!(list("?host=web-2&q=latest").await, ["web:latest web-2"]);
+    let id = ContentDigest::of(b"b");
+    assert_eq!(list(&format!("?q=sha256:{}", &id.as_str()[..12])).await, ["web:latest web-1"]);
+    let first: Page<ImageView> = site.get("/api/v1/images?limit=1").await.ok();
+    let cursor = first.next_cursor.expect("more follow");
+    assert_eq!(list(&format!("?limit=2&cursor={cursor}")).await.len(), 2);
+    site.get("/api/v1/images?host=web-9").await.problem(404, "not_found");
 }
 
 #[tokio::test]

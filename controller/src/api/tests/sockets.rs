@@ -40,8 +40,8 @@ impl Listener for Pipes {
 }
 
 /// A site that takes connections.
-struct Port {
-    site: Site,
+pub(super) struct Port {
+    pub(super) site: Site,
     connect: mpsc::UnboundedSender<DuplexStream>,
 }
 
@@ -54,7 +54,7 @@ impl Port {
         Self { site, connect }
     }
 
-    async fn dial(&self, path: &str, role: Option<ApiRole>) -> Client {
+    pub(super) async fn dial(&self, path: &str, role: Option<ApiRole>) -> Client {
         let (ours, theirs) = duplex(PIPE);
         self.connect.send(theirs).expect("the site listens");
         let mut request = format!("ws://omni/api/v1/{path}").into_client_request().expect("an address");
@@ -67,10 +67,10 @@ impl Port {
     }
 }
 
-struct Client(WebSocketStream<DuplexStream>);
+pub(super) struct Client(pub(super) WebSocketStream<DuplexStream>);
 
 impl Client {
-    async fn say(&mut self, value: Value) {
+    pub(super) async fn say(&mut self, value: Value) {
         self.0.send(Message::text(value.to_string())).await.expect("the site reads");
     }
 
@@ -84,14 +84,14 @@ impl Client {
         }
     }
 
-    async fn hear<T: DeserializeOwned>(&mut self) -> T {
+    pub(super) async fn hear<T: DeserializeOwned>(&mut self) -> T {
         let message = self.raw().await;
         let text = message.to_text().unwrap_or_else(|_| panic!("not text: {message:?}"));
         serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
     }
 
     /// Waits for the end and gives its code.
-    async fn closed(&mut self) -> u16 {
+    pub(super) async fn closed(&mut self) -> u16 {
         loop {
             match self.0.next().await {
                 Some(Ok(Message::Close(Some(frame)))) => return frame.code.into(),
@@ -243,7 +243,7 @@ async fn lines(client: &mut Client, count: usize) -> Vec<String> {
     seen
 }
 
-fn two_hosts() -> Port {
+pub(super) fn two_hosts() -> Port {
     let port = Port::open();
     port.site.bench.add_reporting(1, "web-1", vec![container("aaaa", "web")]);
     port.site.bench.add_reporting(2, "web-2", vec![container("bbbb", "web"), container("cccc", "db")]);

@@ -8,8 +8,8 @@ use axum::http::StatusCode;
 use omni_common::api::v1::{
     AccessRole, AccessScope, AlertmanagerMessage, AlertsQuery, AppsQuery, AuditQuery, CommaList,
     ContainersQuery, CreateApiToken, CreateEnvironment, CreateJoinToken, Deploy, DiffQuery, DrainHost,
-    EventFilter, EventsQuery, HostsQuery, JoinRole, LivenessTimes, LogsQuery, MetricsQuery, MetricsSource,
-    ReadProject, Rollback, SteerAction, TokensQuery, UpdateApp, UpdateHost,
+    EventFilter, EventsQuery, HostsQuery, ImagesQuery, JoinRole, LivenessTimes, LogsQuery, MetricsQuery,
+    MetricsSource, PushQuery, ReadProject, Rollback, SteerAction, TokensQuery, UpdateApp, UpdateHost,
 };
 use omni_common::clock::Time;
 use omni_common::ids::{ControllerId, DeploymentId, TokenId};
@@ -104,6 +104,8 @@ async fn read_everything(client: &Client) {
     };
     client.containers(query).await.ok();
     client.container("x", "y").await.ok();
+    let query = ImagesQuery { host: list("x"), q: Some("x".to_owned()), limit: number, cursor: None };
+    client.images(query).await.ok();
     client.controllers().await.ok();
     client.controller(ControllerId(1)).await.ok();
     let query = TokensQuery { all: true, limit: number, cursor: None };
@@ -182,6 +184,8 @@ async fn open_every_socket(client: &Client) {
     client.follow_events(EventFilter::default(), None).next().await.ok();
     client.live_metrics(&["x".to_owned()]).next().await.ok();
     client.exec("x", "y", Default::default()).await.ok();
+    let query = PushQuery { host: list("x"), label: list("x"), all: true, name: Some("x".to_owned()) };
+    client.push_image(&query).await.ok();
 }
 
 /// Whether `path` is one of those that `template` describes.

@@ -5,6 +5,7 @@ use super::testbed;
 use anyhow::{Context, Result, ensure};
 use omni_agent::docker::Watcher;
 use omni_agent::executors::converge::{Converger, Dirs};
+use omni_agent::images::Images;
 use omni_agent::ledger::{Ledger, LedgerError};
 use omni_agent::session::{LeaseState, Monotonic};
 use omni_agent::workloads::{Depot, Workloads};
@@ -135,7 +136,8 @@ impl<'a> Story<'a> {
         let socket = self.host.docker_socket().to_string_lossy().parse()?;
         let (docker, mut watcher) = Watcher::new(socket, clock.clone());
         let dirs = Dirs { files: self.data.join("apps"), secrets: self.secrets.path().join("omni") };
-        let converger = Arc::new(Converger::new(HOST, depot, docker, dirs, clock));
+        let images = Arc::new(Images::new(docker.clone(), self.data.join("images")));
+        let converger = Arc::new(Converger::new(HOST, depot, docker, images, dirs, clock));
         let monotonic = Monotonic::machine();
         let lease = watch::Sender::new(LeaseState::Valid { until_ms: 3_600_000 });
         let watching = tokio::spawn(async move { watcher.run(CancellationToken::new()).await });

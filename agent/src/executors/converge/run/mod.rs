@@ -23,6 +23,7 @@ pub(super) use runner::follow;
 
 use super::plan::{Dirs, Memory};
 use crate::docker::{DockerError, Handle};
+use crate::images::Images;
 use crate::session::{LeaseState, Monotonic};
 use crate::workloads::{Depot, Reports};
 use omni_common::clock::Clock;
@@ -35,6 +36,7 @@ pub(super) struct Shared {
     pub(super) depot: Depot,
     pub(super) reports: Reports,
     pub(super) docker: Handle,
+    pub(super) images: Arc<Images>,
     pub(super) dirs: Dirs,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) memory: Mutex<Memory>,

@@ -19,6 +19,7 @@ pub(super) async fn perform(shared: &Shared, leased: &Leased, step: &Step) -> Re
     let engine = shared.docker.engine()?;
     match &step.action {
         Action::Pull { image, policy, platform } => {
+            let needed = pull::Needed { image, policy: *policy, platform: platform.as_deref() };
             let told = |text: String| {
                 if let Some(id) = step.allocation
                     && shared.memory().progress.insert(id, text.clone()) != Some(text)
@@ -26,7 +27,7 @@ pub(super) async fn perform(shared: &Shared, leased: &Leased, step: &Step) -> Re
                     shared.learned.notify_one();
                 }
             };
-            pull::ensure(&engine, image, *policy, platform.as_deref(), shared.clock.now(), told).await
+            pull::ensure(&engine, &shared.images, needed, shared.clock.now(), &told).await
         }
         Action::Lay(layout) => lay(shared, &engine, layout).await,
         Action::Create { name, definition } => {

@@ -1,17 +1,27 @@
-//! One image: is it here, is it new enough, and how far is its pull.
+//! One image: is it here, is it new enough, how far is its pull, and where else can it be had.
+//!
+//! The registry is asked first, when the policy has one asked at all. When it does not answer or has no such image, other
+//! hosts are asked over the mesh; what both said is told when that is in vain too. An image that is here and was to be
+//! made newer is run as it is while the registry cannot be reached: an app must not be down because its registry is.
 
 use super::Fault;
 use crate::docker::{DockerError, Engine, ImageFacts};
+use crate::images::{Images, Miss};
 use bollard::auth::DockerCredentials;
 use bollard::models::CreateImageInfo;
 use futures_util::StreamExt;
+use futures_util::stream::{BoxStream, Peekable};
 use omni_common::clock::Time;
 use omni_common::domain::app::PullPolicy;
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::time::Duration;
 
 /// A pull that makes no progress for this long is given up.
 const STALLED: Duration = Duration::from_secs(120);
+/// A registry that has said nothing by then may be away: an engine tries for half a minute and more. Other hosts are asked
+/// meanwhile, and the pull goes on when they have nothing.
+const FIRST_WORD: Duration = Duration::from_secs(5);
 /// Layers whose progress is followed; images have a few dozen.
 const MAX_LAYERS: usize = 512;
 /// Words by which an engine or a registry says that there is no such image for us.
@@ -25,28 +35,84 @@ const NO_SUCH_IMAGE: &[&str] = &[
     "no matching manifest",
 ];
 
+/// An image that is needed.
+#[derive(Clone, Copy)]
+pub(super) struct Needed<'a> {
+    /// Its reference.
+    pub(super) image: &'a str,
+    /// When to pull it.
+    pub(super) policy: PullPolicy,
+    /// Platform that it has to be for.
+    pub(super) platform: Option<&'a str>,
+}
+
 /// Has the image on the host, as its policy wants it.
 pub(super) async fn ensure(
     engine: &Engine,
-    image: &str,
-    policy: PullPolicy,
-    platform: Option<&str>,
+    images: &Images,
+    needed: Needed<'_>,
     now: Time,
-    progress: impl Fn(String),
+    told: &(dyn Fn(String) + Send + Sync),
 ) -> Result<(), Fault> {
+    let Needed { image, policy, .. } = needed;
     let here = engine.image(image).await?;
-    if is_enough(here.as_ref(), policy, platform, now) {
+    if is_enough(here.as_ref(), policy, needed.platform, now) {
         return Ok(());
     }
-    match policy {
-        PullPolicy::Never => Err(Fault::lasting(format!(
-            "the image {image} is not on this host, and its pull_policy is `never`"
-        ))),
-        PullPolicy::Build => Err(Fault::lasting(format!(
+    let usable = is_enough(here.as_ref(), PullPolicy::Missing, needed.platform, now);
+    let fault = match policy {
+        PullPolicy::Never => {
+            Fault::lasting(format!("the image {image} is not on this host, and its pull_policy is `never`"))
+        }
+        PullPolicy::Build => Fault::lasting(format!(
             "building is not available yet, and the image {image} is not on this host: build it, push it to a registry and name it with `image:`"
-        ))),
-        _ => pull(engine, image, platform, progress).await,
+        )),
+        _ => {
+            let mut pull = Pull::begin(engine, needed)?;
+            if !usable
+                && pull.is_silent().await
+                && from_hosts(engine, images, needed, now, told).await.is_ok()
+            {
+                return Ok(());
+            }
+            // What the hosts said meanwhile may have changed by the time that the engine has given up.
+            match pull.follow(told).await {
+                Ok(()) => return Ok(()),
+                Err(fault) => fault,
+            }
+        }
+    };
+    match usable {
+        false => from_hosts(engine, images, needed, now, told).await.map_err(|miss| neither(fault, miss)),
+        true if fault.lasting => Err(fault),
+        true => {
+            tracing::warn!(image, reason = fault.reason, "not made newer, runs as it is");
+            Ok(())
+        }
     }
+}
+
+/// Has another host hand the image on, unless that has been done while this waited for its turn.
+async fn from_hosts(
+    engine: &Engine,
+    images: &Images,
+    needed: Needed<'_>,
+    now: Time,
+    told: &(dyn Fn(String) + Send + Sync),
+) -> Result<(), Miss> {
+    let turn = images.turn().await;
+    // Newer than another host's it need not be.
+    if let Ok(Some(here)) = engine.image(needed.image).await
+        && is_enough(Some(&here), PullPolicy::Missing, needed.platform, now)
+    {
+        return Ok(());
+    }
+    turn.fetch(engine, needed.image, needed.platform, now, told).await
+}
+
+/// Neither the registry nor another host had it. It lasts only when both say so.
+fn neither(fault: Fault, miss: Miss) -> Fault {
+    Fault { reason: format!("{}; and {}", fault.reason, miss.reason), lasting: fault.lasting && miss.lasting }
 }
 
 fn is_enough(here: Option<&ImageFacts>, policy: PullPolicy, platform: Option<&str>, now: Time) -> bool {
@@ -68,28 +134,43 @@ fn credentials(_image: &str) -> Option<DockerCredentials> {
     None
 }
 
-async fn pull(
-    engine: &Engine,
-    image: &str,
-    platform: Option<&str>,
-    progress: impl Fn(String),
-) -> Result<(), Fault> {
-    let mut stream = engine.pull(image, platform, credentials(image))?.boxed();
-    let mut layers = Layers::default();
-    loop {
-        match tokio::time::timeout(STALLED, stream.next()).await {
-            Err(_) => {
-                return Err(Fault::passing(format!(
-                    "the pull of {image} has made no progress for {} s",
-                    STALLED.as_secs()
-                )));
+/// A pull under way. Dropped, it is given up.
+struct Pull<'a> {
+    image: &'a str,
+    stream: Peekable<BoxStream<'static, Result<CreateImageInfo, DockerError>>>,
+    layers: Layers,
+}
+
+impl<'a> Pull<'a> {
+    fn begin(engine: &Engine, needed: Needed<'a>) -> Result<Self, DockerError> {
+        let image = needed.image;
+        let stream = engine.pull(image, needed.platform, credentials(image))?.boxed().peekable();
+        Ok(Self { image, stream, layers: Layers::default() })
+    }
+
+    /// Whether nothing is heard of the registry for [`FIRST_WORD`]. What is heard is not lost.
+    async fn is_silent(&mut self) -> bool {
+        tokio::time::timeout(FIRST_WORD, Pin::new(&mut self.stream).peek()).await.is_err()
+    }
+
+    /// Follows it to its end.
+    async fn follow(&mut self, told: &(dyn Fn(String) + Send + Sync)) -> Result<(), Fault> {
+        loop {
+            match tokio::time::timeout(STALLED, self.stream.next()).await {
+                Err(_) => {
+                    return Err(Fault::passing(format!(
+                        "the pull of {} has made no progress for {} s",
+                        self.image,
+                        STALLED.as_secs()
+                    )));
+                }
+                Ok(None) => return Ok(()),
+                Ok(Some(Ok(info))) => {
+                    self.layers.note(info);
+                    told(format!("pulls {}{}", self.image, self.layers.show()));
+                }
+                Ok(Some(Err(error))) => return Err(explain(self.image, error)),
             }
-            Ok(None) => return Ok(()),
-            Ok(Some(Ok(info))) => {
-                layers.note(info);
-                progress(format!("pulls {image}{}", layers.show()));
-            }
-            Ok(Some(Err(error))) => return Err(explain(image, error)),
         }
     }
 }
@@ -138,7 +219,8 @@ mod tests {
     use super::*;
 
     fn facts(tagged: Option<Time>) -> ImageFacts {
-        ImageFacts { id: "sha256:1".to_owned(), platform: "linux/amd64".to_owned(), tagged }
+        let (id, platform) = ("sha256:1".to_owned(), "linux/amd64".to_owned());
+        ImageFacts { id, platform, tagged, layers: Vec::new(), size_bytes: 0 }
     }
 
     #[test]
@@ -166,6 +248,16 @@ mod tests {
         let full = explain("web:9", refused("write /var/lib/docker/tmp: no space left on device"));
         assert!(!full.lasting && full.reason.contains("the disk of this host is full"), "{full:?}");
         assert!(!explain("web:9", refused("dial tcp: i/o timeout")).lasting);
+    }
+
+    #[test]
+    fn what_neither_a_registry_nor_a_host_has_is_told_of_both() {
+        let miss = |lasting| Miss { reason: "no other host has it".to_owned(), lasting };
+        let told = neither(Fault::lasting("the image web:9 cannot be pulled: not found"), miss(true));
+        assert_eq!(told.reason, "the image web:9 cannot be pulled: not found; and no other host has it");
+        assert!(told.lasting);
+        assert!(!neither(Fault::passing("away"), miss(true)).lasting, "the registry may come back");
+        assert!(!neither(Fault::lasting("not found"), miss(false)).lasting, "a host may come back");
     }
 
     #[test]
