@@ -87,8 +87,7 @@ fn groups(image: &str, act: &Act) -> Vec<(&'static str, Group)> {
     let order = if stop_first { Order::StopFirst } else { Order::StartFirst };
     let update = UpdateRules { order, on_failure, ..rules() };
     let rollback = UpdateRules { order, ..rules() };
-    let of =
-        |replicas| Group { update: update.clone(), rollback: rollback.clone(), ..group(image, replicas) };
+    let of = |replicas| Group { update, rollback, ..group(image, replicas) };
     let ports =
         if port { vec![HostPort { protocol: "tcp".to_owned(), ip: None, port: 80 }] } else { Vec::new() };
     let data = Group { exclusive: true, volumes: vec!["data".to_owned()], ..of(1) };
