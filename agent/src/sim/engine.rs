@@ -152,8 +152,7 @@ impl SimEngine {
                 Err((state, reason)) => waiting.push(report(&wish.allocation, state, reason)),
             }
         }
-        waiting
-            .extend(here.values().map(|known| report(&known.allocation, known.state, known.reason.clone())));
+        waiting.extend(here.values().map(SimAllocation::report));
         let next = here.values().filter_map(|known| known.until).min();
         let changed = *here != before;
         drop(here);
@@ -263,7 +262,7 @@ fn begin(
         return Err(reason);
     }
     if allocation.exclusive && !leased {
-        return Err((AllocationState::Stopped, Some("waits for this host's lease".to_owned())));
+        return Err((AllocationState::Preparing, Some("waits for this host's lease".to_owned())));
     }
     if allocation.exclusive && blocked.contains(&slot(allocation)) {
         return Err((
@@ -315,6 +314,13 @@ impl SimAllocation {
             None => !self.runs(),
             Some(wish) => !self.runs() && (wish.allocation.spec != self.allocation.spec),
         }
+    }
+
+    /// What is said of it. One that is to run and does not, because it may not, has not stopped by itself.
+    fn report(&self) -> AllocationReport {
+        let barred = self.state == AllocationState::Stopped && self.allocation.run;
+        let state = if barred { AllocationState::Preparing } else { self.state };
+        report(&self.allocation, state, self.reason.clone())
     }
 
     /// Turns towards what is desired now.

@@ -204,7 +204,8 @@ pub fn judge(parts: &[Part], situation: &Situation) -> Verdict {
         None => {}
     }
     if let Some(barred) = &situation.barred {
-        return (if alive { Stopping } else { Stopped }, Some(barred.clone()), None);
+        // Not stopped: that is what has ended well by itself.
+        return (if alive { Stopping } else { Preparing }, Some(barred.clone()), None);
     }
     if let Some(preparing) = &situation.preparing {
         return (Preparing, Some(preparing.clone()), None);

@@ -184,7 +184,7 @@ fn exclusive_work_starts_and_goes_on_only_under_a_lease() {
     world.leased = false;
     world.settle();
     assert_eq!(world.shows(), ["shop-db-1 Created"]);
-    assert!(world.says(1).starts_with("stopped: waits for this host's lease"), "{}", world.says(1));
+    assert!(world.says(1).starts_with("preparing: waits for this host's lease"), "{}", world.says(1));
     world.leased = true;
     assert_eq!(world.settle(), ["start shop-db-1"]);
     // The fence stops it at the end of the lease; the plan leaves it so.
