@@ -123,11 +123,16 @@ async fn restart_all(world: &Arc<World>) -> Result<()> {
 }
 
 fn summary(world: &World, plan: &Plan) -> String {
+    let state = world.newest();
+    let told = |kind: &str| state.events.values().filter(|event| event.kind == kind).count();
     format!(
-        "{} controllers, {} hosts, {} s, {} writes",
+        "{} controllers, {} hosts, {} s, {} writes, {} deployments, {} instances placed, {} lost",
         plan.size.controllers,
         plan.size.hosts,
         world.clock.began().elapsed().as_secs(),
-        world.invariants().history.ops().len()
+        world.invariants().history.ops().len(),
+        told("deployment.started"),
+        told("allocation.placed"),
+        told("allocation.lost")
     )
 }
