@@ -10,7 +10,7 @@ use omni_agent::ledger::{Ledger, LedgerError};
 use omni_agent::session::{LeaseState, Monotonic};
 use omni_agent::workloads::{Depot, Workloads};
 use omni_common::clock::SystemClock;
-use omni_common::domain::AllocationState::{self, Failed, Healthy, Stopped};
+use omni_common::domain::AllocationState::{self, Failed, Healthy, Preparing, Stopped};
 use omni_common::domain::app::{
     AppSpec, ConfigSource, ContentDigest, Dependency, DependsCondition, FileMount, FileOrigin, FileRef,
     Group, GroupName, Healthcheck, Mount, MountSource, PackedFile, PullPolicy, RestartPolicy, SecretSource,
@@ -290,7 +290,7 @@ impl<'a> Story<'a> {
         let took = begun.elapsed();
         eprintln!("a container that ignores SIGTERM ended {took:.2?} after the lease");
         ensure!(took < Duration::from_secs(2), "the margin is over");
-        agent.sees(30, Stopped).await?;
+        agent.sees(30, Preparing).await?;
         ensure!(self.running()?.contains("shop-web-1"), "shared work goes on");
         // A person, or the engine after a reboot, starts it: not without a lease.
         self.host.docker(["start", "held-writer-1"])?;
