@@ -103,6 +103,11 @@ uuid_id!(
     "allocation"
 );
 uuid_id!(
+    /// One execution of a backup, copy, check, restore or drill.
+    RunId,
+    "run"
+);
+uuid_id!(
     /// The move of an app from one release to another.
     DeploymentId,
     "deployment"

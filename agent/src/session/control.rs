@@ -166,6 +166,7 @@ impl<'a> Control<'a> {
                 self.agent.pace.send_modify(|pace| pace.watch(interval_ms, for_ms, now));
             }
             GatewayFrame::Desired(desired) => self.agent.workloads.depot().desire(desired),
+            GatewayFrame::Runs(_) => {}
             GatewayFrame::Goodbye { reason } => {
                 self.connection.close(CloseCode::Done, "goodbye");
                 return Some(End::Goodbye(reason));

@@ -5,6 +5,7 @@
 
 mod allocation;
 pub mod app;
+pub mod backup;
 mod container;
 mod facts;
 mod gpu;

@@ -1,7 +1,8 @@
 //! The session of an agent with its gateway.
 
-use super::{AllocationReport, Desired};
+use super::{AllocationReport, Desired, DesiredRuns, RunReport};
 use crate::clock::Time;
+use crate::domain::backup::RunProgress;
 use crate::domain::{Container, HostFacts, HostImage, HostSample};
 use crate::ids::{BootId, ControllerId, HostId, SessionId};
 use serde::{Deserialize, Serialize};
@@ -53,6 +54,8 @@ pub enum AgentFrame {
         /// More frames of the same account follow.
         more: bool,
     },
+    /// A run has begun, or is over; to gateways with [`CAPABILITY_RUNS`](super::CAPABILITY_RUNS).
+    Run(Box<RunReport>),
 }
 
 /// One controller as an agent needs to know it.
@@ -150,6 +153,9 @@ pub enum GatewayFrame {
     /// What the host is to run, to agents with [`CAPABILITY_RUN`](super::CAPABILITY_RUN): after the welcome, and with
     /// each change.
     Desired(Desired),
+    /// What the host is to do about backups, to agents with [`CAPABILITY_RUNS`](super::CAPABILITY_RUNS): after the
+    /// welcome, and with each change.
+    Runs(DesiredRuns),
 }
 
 /// Agent to gateway, on the telemetry stream.
@@ -180,6 +186,9 @@ pub enum TelemetryFrame {
         /// More frames of the same listing follow.
         more: bool,
     },
+    /// How far the runs are that are under way, all of them, once a second while there are any; to gateways with
+    /// [`CAPABILITY_RUNS`](super::CAPABILITY_RUNS).
+    Runs(Vec<RunProgress>),
 }
 
 /// Keeps a frame of containers with many labels under the frame limit.

@@ -6,7 +6,7 @@
 use super::ImageWanted;
 use crate::domain::AllocationState;
 use crate::domain::app::ContentDigest;
-use crate::ids::AllocationId;
+use crate::ids::{AllocationId, RunId};
 use serde::{Deserialize, Serialize};
 
 /// Ability of an agent, told in its hello: it runs allocations.
@@ -83,6 +83,10 @@ pub enum HostRequest {
     /// An image that some other host may have, to gateways with [`CAPABILITY_IMAGES`](super::CAPABILITY_IMAGES); answered
     /// by [`HostReply::Found`]. What the host says later goes to the host that has it.
     Image(ImageWanted),
+    /// What a run is about, to gateways with [`CAPABILITY_RUNS`](super::CAPABILITY_RUNS): JSON of
+    /// [`crate::domain::backup::RunOrder`], answered by [`HostReply::Chunk`]. Refused unless the run is this host's and
+    /// not over. Holds secrets: it is kept in memory only.
+    Run(RunId),
 }
 
 /// Frames from the gateway on such a stream.

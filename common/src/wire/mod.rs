@@ -5,7 +5,7 @@
 //! omni-agent/1    control stream (agent opens)    AgentFrame  ──▶ gateway, GatewayFrame ◀──
 //!                 telemetry stream (agent opens)  TelemetryFrame ──▶
 //!                 one stream per request (gateway opens)  AgentRequest, RequestInput ──▶ agent, ReplyFrame ◀──
-//!                 one stream per content, image (agent opens)  HostRequest ──▶ gateway, HostReply ◀──
+//!                 one stream per content, image, order of a run (agent opens)  HostRequest ──▶ gateway, HostReply ◀──
 //! ```
 //!
 //! A frame is a 32-bit little-endian length and then one value of the stream's enum. Variants are only ever
@@ -17,6 +17,7 @@ pub mod desired;
 pub mod enroll;
 pub mod images;
 pub mod requests;
+pub mod runs;
 
 #[cfg(test)]
 mod golden;
@@ -27,6 +28,7 @@ pub use desired::*;
 pub use enroll::*;
 pub use images::*;
 pub use requests::*;
+pub use runs::*;
 
 /// ALPN of enrolment: no client certificate yet.
 pub const ALPN_ENROLL: &[u8] = b"omni-enroll/1";

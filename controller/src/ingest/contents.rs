@@ -82,6 +82,7 @@ async fn answer(
     let mut requests = FrameReader::<HostRequest>::new(receive);
     let outcome = match requests.next().await {
         Ok(Some(HostRequest::Content(digest))) => content(gateway, host, &digest),
+        Ok(Some(HostRequest::Run(_))) => Err(failed("not_found", "this host has no such run".to_owned())),
         Ok(Some(HostRequest::Image(wanted))) => return Some(ImageAsked { wanted, requests, replies }),
         Ok(None) => return None,
         Err(error) => Err(failed("invalid", error.to_string())),

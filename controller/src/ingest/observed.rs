@@ -127,6 +127,7 @@ impl ObservedHosts {
                 take_images(entry, *reset, images, *more);
                 Vec::new()
             }
+            TelemetryFrame::Runs(_) => Vec::new(),
         }
     }
 

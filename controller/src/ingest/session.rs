@@ -257,6 +257,7 @@ impl Control<'_> {
                 Ok(None)
             }
             AgentFrame::Allocations { all, reports, more } => self.account(all, reports, more).map(|()| None),
+            AgentFrame::Run(_) => Ok(None),
             AgentFrame::Leaving => Err(End(CloseCode::Done, "the agent stops".to_owned())),
         }
     }
@@ -364,6 +365,7 @@ fn take(
         TelemetryFrame::Containers { .. } => "containers",
         TelemetryFrame::Sample(_) => "sample",
         TelemetryFrame::Images { .. } => "images",
+        TelemetryFrame::Runs(_) => "runs",
     };
     metrics::counter!(crate::metrics::TELEMETRY, "kind" => kind).increment(1);
     let now = gateway.clock.now();

@@ -32,7 +32,7 @@ async fn listing(gateway: &mut Gateway) -> (Vec<String>, usize) {
                     return (ids, frames);
                 }
             }
-            TelemetryFrame::Images { .. } => {}
+            TelemetryFrame::Images { .. } | TelemetryFrame::Runs(_) => {}
             TelemetryFrame::Sample(_) => {}
         }
     }

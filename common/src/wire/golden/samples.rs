@@ -2,8 +2,11 @@
 
 use crate::clock::Time;
 use crate::domain::app::ContentDigest;
+use crate::domain::backup::*;
 use crate::domain::*;
-use crate::ids::{AllocationId, BootId, ClusterId, ControllerId, HostId, RequestId, SessionId, TokenId};
+use crate::ids::{
+    AllocationId, BootId, ClusterId, ControllerId, HostId, RequestId, RunId, SessionId, TokenId,
+};
 use crate::wire::*;
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -108,7 +111,33 @@ pub(super) fn agent_frames() -> Samples<AgentFrame> {
         ("leaving", AgentFrame::Leaving),
         ("allocations", AgentFrame::Allocations { all: true, reports: allocation_reports(), more: true }),
         ("allocations-none", AgentFrame::Allocations { all: false, reports: Vec::new(), more: false }),
+        ("run-begun", AgentFrame::Run(Box::new(RunReport { run: RunId::from_u128(0xc1), outcome: None }))),
+        ("run-over", AgentFrame::Run(Box::new(run_report()))),
     ]
+}
+
+fn run_report() -> RunReport {
+    let item = ItemOutcome {
+        item: ItemName::new("volume-data").expect("it is a name"),
+        state: RunState::Partial,
+        snapshot: some("6f8d7a"),
+        taken: AT,
+        bytes: 1 << 30,
+        added_bytes: 70_000,
+        files: 250,
+        facts: [("files".to_owned(), "250".to_owned())].into(),
+        missing: vec!["/data/locked".to_owned()],
+        message: some("one file could not be read"),
+    };
+    let outcome = RunOutcome {
+        state: RunState::Partial,
+        began: AT,
+        ended: AT,
+        items: vec![item],
+        code: some("partial"),
+        message: some("one file is missing from it"),
+    };
+    RunReport { run: RunId::from_u128(0xc2), outcome: Some(outcome) }
 }
 
 fn allocation_reports() -> Vec<AllocationReport> {
@@ -138,6 +167,7 @@ pub(super) fn host_requests() -> Samples<HostRequest> {
     vec![
         ("content", HostRequest::Content(ContentDigest::of(b"services: {}"))),
         ("image", HostRequest::Image(image)),
+        ("run", HostRequest::Run(RunId::from_u128(0xc1))),
     ]
 }
 
@@ -179,6 +209,7 @@ pub(super) fn gateway_frames() -> Samples<GatewayFrame> {
         ("goodbye", GatewayFrame::Goodbye { reason: "upgrade".to_owned() }),
         ("desired", GatewayFrame::Desired(desired())),
         ("desired-none", GatewayFrame::Desired(Desired::default())),
+        ("runs", GatewayFrame::Runs(DesiredRuns { generation: 70_000, runs: vec![RunId::from_u128(0xc1)] })),
     ]
 }
 
@@ -215,7 +246,21 @@ pub(super) fn telemetry_frames() -> Samples<TelemetryFrame> {
         ("sample-bare", TelemetryFrame::Sample(HostSample::default())),
         ("images", TelemetryFrame::Images { reset: true, images: vec![image()], more: true }),
         ("images-none", TelemetryFrame::Images { reset: true, images: Vec::new(), more: false }),
+        ("runs", TelemetryFrame::Runs(vec![run_progress()])),
     ]
+}
+
+fn run_progress() -> RunProgress {
+    RunProgress {
+        run: RunId::from_u128(0xc1),
+        phase: Phase::Transferring,
+        item: ItemName::new("postgres-db").ok(),
+        bytes: 70_000,
+        total_bytes: Some(1 << 30),
+        files: 1,
+        total_files: None,
+        left_ms: Some(86_400_000),
+    }
 }
 
 fn image() -> HostImage {

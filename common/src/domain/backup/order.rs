@@ -1,0 +1,242 @@
+//! What a host is told to do.
+
+use super::{Hidden, Item, ItemName};
+use crate::domain::app::AppSpec;
+use crate::ids::RunId;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// One task for a host, with all that it takes to do it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunOrder {
+    /// The run.
+    pub id: RunId,
+    /// The task is given up after this long, milliseconds.
+    pub max_duration_ms: u64,
+    /// What to do.
+    pub task: Task,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Task {
+    /// Take a backup.
+    Backup(Box<BackupTask>),
+    /// Copy snapshots to another repository.
+    Copy(Box<CopyTask>),
+    /// Look whether a repository is whole.
+    Check(CheckTask),
+    /// Forget what retention no longer keeps, and free its space.
+    Prune(PruneTask),
+    /// Bring data back.
+    Restore(Box<RestoreTask>),
+}
+
+/// An instance of a group of an app on the host.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Instance {
+    /// Environment of the app.
+    pub environment: String,
+    /// The app.
+    pub app: String,
+    /// Which group.
+    pub group: String,
+    /// Which of the group's instances, from zero.
+    pub slot: u32,
+    /// The release that runs, or that is to run: names of volumes and containers follow from it.
+    pub spec: AppSpec,
+}
+
+/// Take a backup of an instance's data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BackupTask {
+    /// Whose.
+    pub instance: Instance,
+    /// What, in this order.
+    pub items: Vec<Item>,
+    /// Where to.
+    pub to: Repository,
+}
+
+/// Copy snapshots.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CopyTask {
+    /// Full ids in the repository they are copied from.
+    pub snapshots: Vec<String>,
+    /// Where from.
+    pub from: Repository,
+    /// Where to.
+    pub to: Repository,
+}
+
+/// Look whether a repository is whole.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CheckTask {
+    /// Which.
+    pub repository: Repository,
+    /// How much of the data is read, not only its structure; absent for none.
+    pub read: Option<ReadPart>,
+}
+
+/// One of several equal parts of a repository's data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadPart {
+    /// Which, from one.
+    pub part: u32,
+    /// Of how many.
+    pub of: u32,
+}
+
+/// Forget and free.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PruneTask {
+    /// Which repository.
+    pub repository: Repository,
+    /// What each app's snapshots are kept by.
+    pub forget: Vec<Forget>,
+    /// Unused space that may stay, as restic writes it, e.g. `10%`.
+    pub max_unused: Option<String>,
+}
+
+/// Retention of the snapshots that carry a tag.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forget {
+    /// The tag, e.g. `omni-app=default/shop`.
+    pub tag: String,
+    /// Options of restic's `forget` without `--keep-`, e.g. `last: 1`, `within-daily: 30d`. Never empty.
+    pub keep: BTreeMap<String, String>,
+}
+
+/// Bring data back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RestoreTask {
+    /// For whom: the instance whose data it becomes, or whose likeness is made in scratch space.
+    pub instance: Instance,
+    /// What.
+    pub items: Vec<RestoreItem>,
+    /// Where from.
+    pub from: Repository,
+    /// Where to.
+    pub into: Destination,
+}
+
+/// An item and the snapshot that holds it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreItem {
+    /// The item as it was taken.
+    pub item: Item,
+    /// Full id of the snapshot.
+    pub snapshot: String,
+    /// Only this path within the item; absent for all.
+    pub path: Option<String>,
+    /// What was written down about it when it was taken, see [`super::ItemOutcome::facts`]: a drill compares.
+    pub facts: BTreeMap<String, String>,
+}
+
+/// Where restored data goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Destination {
+    /// The instance's own volumes. Refused while any container of it runs.
+    InPlace {
+        /// Data that is there is replaced; without it, only what is absent or empty is filled.
+        replace: bool,
+    },
+    /// Volumes and containers made for it and removed afterwards.
+    Scratch {
+        /// What has to hold of the data.
+        probes: Vec<Probe>,
+    },
+    /// A folder of the host, which must be absent or empty. Each item gets a folder of its name in it.
+    Folder {
+        /// Absolute path.
+        path: String,
+    },
+}
+
+/// What has to hold of restored data.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Probe {
+    /// Facts that were written down at backup time hold again.
+    Facts {
+        /// Of which item; absent for every one.
+        item: Option<ItemName>,
+    },
+    /// A query answers in a scratch server that took the item's dump.
+    Sql {
+        /// Which item.
+        item: ItemName,
+        /// In which database.
+        database: Option<String>,
+        /// The query.
+        query: String,
+        /// What its first value has to be; absent for any answer.
+        equals: Option<String>,
+    },
+    /// A command in a scratch container of the service ends well.
+    Command {
+        /// Whose likeness.
+        service: crate::domain::app::ServiceName,
+        /// Program and arguments.
+        command: Vec<String>,
+    },
+}
+
+/// A repository and all it takes to open it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repository {
+    /// Its name in the cluster, for people.
+    pub name: String,
+    /// As restic writes it: a path, `rest:https://…`, `s3:…`, `sftp:…`, `rclone:…`. Without a password in it.
+    pub location: String,
+    /// Of the repository itself.
+    pub password: Hidden,
+    /// Of the server it lies on.
+    pub credentials: Credentials,
+    /// Certificates of the server's authority, PEM; absent for the system's.
+    pub ca: Option<String>,
+    /// Made when it is absent.
+    pub create: bool,
+    /// Most that is sent, KiB a second.
+    pub upload_kib: Option<u32>,
+    /// Most that is fetched, KiB a second.
+    pub download_kib: Option<u32>,
+}
+
+/// What a repository's server wants to see.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Credentials {
+    /// Nothing of omni's.
+    None,
+    /// A user of a REST server.
+    Rest {
+        /// Name.
+        user: String,
+        /// Password.
+        password: Hidden,
+    },
+    /// Keys of an object store.
+    S3 {
+        /// Who.
+        access_key_id: String,
+        /// The proof.
+        secret_access_key: Hidden,
+        /// For stores that check it.
+        region: Option<String>,
+    },
+    /// A key of an SSH server.
+    Sftp {
+        /// The private key as its file has it.
+        private_key: Hidden,
+        /// Lines of a `known_hosts` file.
+        known_hosts: Option<String>,
+    },
+    /// rclone's variables, `RCLONE_…`.
+    Rclone {
+        /// By name.
+        variables: BTreeMap<String, Hidden>,
+    },
+}
