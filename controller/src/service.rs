@@ -3,7 +3,7 @@
 //! `Controller::start` needs a network, a disk and a clock, real or simulated; `run` serves until it is told
 //! to stop, and hands leadership over on the way out.
 
-use crate::app::{App, Refusals, RenderMetrics};
+use crate::app::{App, People, Refusals, RenderMetrics};
 use crate::coordinator::{LeaderLink, Proposer, Reader};
 use crate::data_dir::Addresses;
 use crate::ingest::controller_names;
@@ -115,6 +115,7 @@ impl Controller {
             cluster_key: parts.cluster_key,
             catalogue: parts.catalogue,
             refusals,
+            people: People::default(),
         });
         Ok(Self {
             app,
@@ -228,6 +229,8 @@ impl Controller {
         tasks.spawn(push_desired(Arc::clone(gateway)));
         let refusals = self.app.refusals.clone();
         tasks.spawn(refusals.run(Arc::clone(&gateway.proposer), Arc::clone(&gateway.clock), stop.clone()));
+        let seen = self.app.people.seen.clone();
+        tasks.spawn(seen.run(Arc::clone(&gateway.proposer), Arc::clone(&gateway.clock), stop.clone()));
         tasks.spawn(announce(Arc::clone(gateway), self.addresses.clone()));
         tasks.spawn(gauges(node.clone(), self.network.rejections(), stop.clone()));
         tasks

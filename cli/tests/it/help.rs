@@ -2,7 +2,7 @@
 
 use crate::fake::{Mood, World};
 
-const VERBS: [&str; 56] = [
+const VERBS: [&str; 69] = [
     "",
     "login",
     "logout",
@@ -48,6 +48,19 @@ const VERBS: [&str; 56] = [
     "logs",
     "exec",
     "events",
+    "users",
+    "users list",
+    "users create",
+    "users set",
+    "users rm",
+    "users sessions",
+    "account",
+    "account password",
+    "account sessions",
+    "auth",
+    "auth oidc",
+    "auth oidc set",
+    "auth oidc rm",
     "token",
     "token create",
     "token create-api",

@@ -12,6 +12,7 @@ mod fixtures;
 mod help;
 mod images;
 mod login;
+mod people;
 mod programs;
 mod screens;
 mod streams;

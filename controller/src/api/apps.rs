@@ -3,7 +3,9 @@
 use super::answer::{Answer, Gone};
 use super::error::ApiError;
 use super::extract::{Fresh, Named, Params, Write};
+use super::guard::Caller;
 use super::{Api, Shared};
+use axum::Extension;
 use omni_common::api::v1::{
     AppView, AppsQuery, Change, Deploy, DeployPlan, DiffQuery, Explanation, Page, Problem, ProjectReading,
     ReadProject, ReadQuery, ReleaseView, RemoveAppQuery, Rollback, SteerDeployment, UpdateApp,
@@ -38,8 +40,9 @@ async fn list(
     api: Shared,
     Fresh(state): Fresh,
     Params(query): Params<AppsQuery>,
+    Extension(caller): Extension<Caller>,
 ) -> Result<Answer<Page<AppView>>, ApiError> {
-    Ok(Answer::at(state.index, api.app.list_apps(&state, &query)?))
+    Ok(Answer::at(state.index, api.app.list_apps(&state, &query, caller.principal.reach())?))
 }
 
 /// Deploy a project

@@ -6,7 +6,7 @@ use super::{App, AppError, Call, View};
 use crate::rollout;
 use crate::state::command::Steer;
 use crate::state::{
-    Allocation, App as AppState, AppKey, Command, Deployment, DeploymentState, Goal, Group, State,
+    Allocation, App as AppState, AppKey, Command, Deployment, DeploymentState, Goal, Group, Reach, State,
 };
 use omni_common::api::v1::{
     self as api, AllocationView, AppGoal, AppStatus, AppView, AppsQuery, DeploymentView, GroupView, Page,
@@ -20,13 +20,19 @@ use std::sync::Arc;
 
 impl App {
     /// A page of apps, by environment and name. What waits is left out; see [`App::get_app`].
-    pub fn list_apps(&self, state: &State, query: &AppsQuery) -> Result<Page<AppView>, AppError> {
+    pub fn list_apps(
+        &self,
+        state: &State,
+        query: &AppsQuery,
+        within: Reach<'_>,
+    ) -> Result<Page<AppView>, AppError> {
         let filters = AppsQuery { limit: None, cursor: None, ..query.clone() };
         let paging: Paging<(String, String)> =
             Paging::new("apps", &filters, query.limit, query.cursor.as_deref())?;
         let host = query.host.as_deref().map(|name| find_host(state, name)).transpose()?.map(|host| host.id);
         let wanted = |app: &&AppState| {
-            query.environment.as_ref().is_none_or(|environment| app.key.environment == *environment)
+            within.has_app(&app.key.environment, &app.key.name)
+                && query.environment.as_ref().is_none_or(|environment| app.key.environment == *environment)
                 && query.q.as_ref().is_none_or(|text| app.key.name.contains(text.as_str()))
                 && host.is_none_or(|host| state.allocations_of(&app.key).any(|held| held.host == host))
         };

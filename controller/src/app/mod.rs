@@ -29,16 +29,22 @@ mod images;
 mod logs;
 mod logs_merge;
 mod metrics;
+mod oidc;
 mod outline;
+mod passes;
+mod passwords;
 pub mod ports;
 mod push;
 mod reads;
 mod refusals;
 mod releases;
 mod scrape;
+mod seen;
 mod selectors;
+mod sessions;
 mod systems;
 mod tokens;
+mod users;
 mod writes;
 
 #[cfg(test)]
@@ -51,10 +57,13 @@ pub use exec::{ExecInputs, ExecOutputs, ExecSession};
 pub use exposition::{CONTENT_TYPE as EXPOSITION_TYPE, NAMES as METRIC_NAMES};
 pub use logs::{LogStep, LogTail};
 pub use metrics::LiveTail;
+pub(crate) use oidc::{DeviceStep, UNDER_WAY};
 pub use push::{ImagePush, Pushed};
 pub use reads::View;
 pub use refusals::{Refusals, RefusedCall};
 pub use scrape::TargetGroup;
+pub use seen::Seen;
+pub use sessions::{Began, Visitor};
 pub use writes::Call;
 
 use crate::store::Store;
@@ -94,4 +103,17 @@ pub struct App {
     pub catalogue: Arc<Catalogue>,
     /// Refused calls on their way into the audit trail.
     pub refusals: Refusals,
+    /// What signing in needs beyond the state.
+    pub people: People,
+}
+
+/// What signing in needs beyond the state. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct People {
+    /// Hashes passwords.
+    pub(crate) passwords: passwords::Passwords,
+    /// Sessions that were used lately.
+    pub seen: Seen,
+    /// The OpenID provider as it was last asked.
+    pub(crate) providers: oidc::Providers,
 }

@@ -40,6 +40,8 @@ pub enum ActorKind {
     Token,
     /// A machine that enrols or renews. Audited when it changes membership.
     Machine,
+    /// A person, signed in or signing in. Audited.
+    User,
 }
 
 /// Who asks.
@@ -47,7 +49,7 @@ pub enum ActorKind {
 pub struct Actor {
     /// Where the proposal comes from.
     pub kind: ActorKind,
-    /// For people, e.g. `token:admin` or `host:web-1`.
+    /// For people, e.g. `token:admin`, `user:ann` or `host:web-1`.
     pub name: String,
     /// With which role.
     pub role: Option<ApiRole>,
@@ -59,6 +61,11 @@ impl Actor {
     /// omni itself.
     pub fn system() -> Self {
         Self { kind: ActorKind::System, name: "omni".to_owned(), role: None, from: None }
+    }
+
+    /// A person at an address.
+    pub fn user(name: &str, role: Option<ApiRole>, from: Option<String>) -> Self {
+        Self { kind: ActorKind::User, name: format!("user:{name}"), role, from }
     }
 
     /// A machine at an address.
@@ -337,6 +344,74 @@ pub enum Command {
     },
     /// An operator takes an alert out of view; it comes back when it is reported again.
     DismissAlert(String),
+    /// A new person.
+    CreateUser(Box<User>),
+    /// An admin, or the person, changes a person.
+    UpdateUser {
+        /// Which.
+        user: String,
+        /// What changes.
+        patch: Box<UserPatch>,
+        /// Revision the caller saw.
+        expect: Option<u64>,
+    },
+    /// Removes a person, and all sessions of theirs.
+    RemoveUser(String),
+    /// A person signed in.
+    StartSession(Box<UserSession>),
+    /// Someone shows a join token for admins and becomes one.
+    EnrollAdmin {
+        /// Token they show.
+        token: TokenId,
+        /// Hash of the secret they show.
+        secret: omni_certs::SecretHash,
+        /// Who they are.
+        user: Box<User>,
+        /// The session that begins with it.
+        session: Box<UserSession>,
+    },
+    /// Sessions that were used lately, each with when.
+    TouchSessions(Vec<(TokenId, Time)>),
+    /// Ends one session.
+    EndSession {
+        /// Whose.
+        user: String,
+        /// Which.
+        session: TokenId,
+    },
+    /// Ends all sessions of a person, or all but one.
+    EndSessions {
+        /// Whose.
+        user: String,
+        /// The one that stays.
+        except: Option<TokenId>,
+    },
+    /// Sets the OpenID provider, or takes it away.
+    SetOidc(Option<Box<OidcSettings>>),
+    /// The OpenID provider vouched for a person, who comes into being with it or takes what the provider says now.
+    EnterOidc {
+        /// Who they are and what they may do by the provider's word.
+        user: Box<User>,
+        /// The session that begins with it.
+        session: Box<UserSession>,
+    },
+}
+
+/// What changes about a person. Absent fields stay.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserPatch {
+    /// What they are called; `Some(None)` for nothing.
+    pub display_name: Option<Option<String>>,
+    /// What they may do.
+    pub role: Option<ApiRole>,
+    /// Where.
+    pub places: Option<Vec<String>>,
+    /// Whether they may come in.
+    pub disabled: Option<bool>,
+    /// A new password. All sessions end with the old one, but for `keep`.
+    pub password: Option<PasswordHash>,
+    /// The session that outlives a new password.
+    pub keep: Option<TokenId>,
 }
 
 /// A release on its way into the state.

@@ -10,8 +10,9 @@ mod apps;
 mod controllers;
 mod hosts;
 mod records;
+mod users;
 
-use super::command::{ActorKind, Command, Outcome, Proposal, Refusal, RefusalCode, Reply, Steer};
+use super::command::{ActorKind, Command, Outcome, Proposal, Refusal, RefusalCode, Reply, Steer, UserPatch};
 use super::model::{
     AuditEntry, Goal, KEYED_REPLIES_FOR, MAX_KEYED_REPLIES, MAX_OWN_REPLIES, State, StoredReply,
 };
@@ -100,6 +101,18 @@ fn run(mut state: State, proposal: &Proposal) -> Result<(State, Reply), Refusal>
         }
         Command::RecordAlerts { truncated, alerts, .. } => alerts::record(s, *truncated, alerts, proposal),
         Command::DismissAlert(fingerprint) => alerts::dismiss(s, fingerprint, proposal)?,
+        Command::CreateUser(user) => users::create(s, user, proposal)?,
+        Command::UpdateUser { user, patch, expect } => users::update(s, user, patch, *expect, proposal)?,
+        Command::RemoveUser(name) => users::remove(s, name, proposal)?,
+        Command::StartSession(session) => users::start_session(s, session, proposal)?,
+        Command::EnrollAdmin { token, secret, user, session } => {
+            users::enroll_admin(s, *token, secret, user, session, proposal)?
+        }
+        Command::TouchSessions(seen) => users::touch(s, seen),
+        Command::EndSession { user, session } => users::end_session(s, user, *session)?,
+        Command::EndSessions { user, except } => users::end_sessions(s, user, *except)?,
+        Command::SetOidc(settings) => users::set_oidc(s, settings.as_deref(), proposal)?,
+        Command::EnterOidc { user, session } => users::enter_oidc(s, user, session, proposal)?,
     };
     Ok((state, reply))
 }
@@ -160,7 +173,20 @@ fn describe(state: &State, command: &Command) -> Option<(&'static str, String)> 
             ("alert.report", format!("{receiver}: {firing} firing, {over} resolved"))
         }
         Command::DismissAlert(fingerprint) => ("alert.dismiss", fingerprint.clone()),
+        Command::CreateUser(user) => ("user.create", user.name.clone()),
+        Command::UpdateUser { user, patch, .. } => (user_action(patch), user.clone()),
+        Command::RemoveUser(name) => ("user.remove", name.clone()),
+        Command::StartSession(session) => ("session.start", session.user.clone()),
+        Command::EnrollAdmin { user, .. } => ("user.enroll-admin", user.name.clone()),
+        Command::EndSession { user, .. } => ("session.end", user.clone()),
+        Command::EndSessions { user, .. } => ("session.end-all", user.clone()),
+        Command::SetOidc(settings) => (
+            "cluster.oidc",
+            settings.as_ref().map_or_else(|| "none".to_owned(), |settings| settings.issuer.clone()),
+        ),
+        Command::EnterOidc { user, .. } => ("session.start-oidc", user.name.clone()),
         Command::RecordCertificate { .. }
+        | Command::TouchSessions(_)
         | Command::AdoptPlan { .. }
         | Command::RecordAllocations { .. }
         | Command::HostTransitions(_)
@@ -169,6 +195,15 @@ fn describe(state: &State, command: &Command) -> Option<(&'static str, String)> 
         | Command::RecordEvents(_)
         | Command::RecordAudit(_) => return None,
     })
+}
+
+fn user_action(patch: &UserPatch) -> &'static str {
+    match patch {
+        UserPatch { password: Some(_), .. } => "user.password",
+        UserPatch { disabled: Some(true), .. } => "user.disable",
+        UserPatch { disabled: Some(false), .. } => "user.enable",
+        _ => "user.update",
+    }
 }
 
 fn goal_action(goal: Goal) -> &'static str {

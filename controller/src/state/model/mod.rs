@@ -8,7 +8,9 @@ mod allocation;
 mod app;
 mod cluster;
 mod host;
+mod oidc;
 mod record;
+mod user;
 
 pub use access::*;
 pub use alert::*;
@@ -16,7 +18,9 @@ pub use allocation::*;
 pub use app::*;
 pub use cluster::*;
 pub use host::*;
+pub use oidc::*;
 pub use record::*;
+pub use user::*;
 
 use imbl::{OrdMap, OrdSet};
 use omni_common::clock::Time;
@@ -88,6 +92,12 @@ pub struct State {
     pub lease_floor: Option<LeaseFloor>,
     /// Log index of the last decision about apps, placement or hosts. A plan made before it is stale.
     pub plan_version: u64,
+    /// People, by name.
+    pub users: OrdMap<String, Arc<User>>,
+    /// Their sessions.
+    pub sessions: OrdMap<TokenId, UserSession>,
+    /// The OpenID provider.
+    pub oidc: Option<OidcSettings>,
 }
 
 /// Events kept; the oldest go first, and a reader behind them is told that there is a gap.
@@ -143,6 +153,20 @@ impl State {
             omni_certs::Role::Host(id) => self.hosts.contains_key(&id),
             omni_certs::Role::Controller(id) => self.controllers.contains_key(&id),
         }
+    }
+
+    /// Where the pages of this cluster's controllers come from. An address that could mean something else in a header,
+    /// or that browsers do not take there (a bare IPv6 one), is left out.
+    pub fn origins(&self) -> Vec<String> {
+        let plain = |api: &&str| {
+            !api.is_empty() && api.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':'))
+        };
+        let addresses = self.controllers.values().map(|one| one.api.as_str());
+        // Browsers leave out the usual port.
+        addresses
+            .filter(plain)
+            .map(|api| format!("https://{}", api.strip_suffix(":443").unwrap_or(api)))
+            .collect()
     }
 
     /// The list that agents hold.

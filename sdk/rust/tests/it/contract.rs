@@ -6,10 +6,11 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use omni_common::api::v1::{
-    AccessRole, AccessScope, AlertmanagerMessage, AlertsQuery, AppsQuery, AuditQuery, CommaList,
-    ContainersQuery, CreateApiToken, CreateEnvironment, CreateJoinToken, Deploy, DiffQuery, DrainHost,
-    EventFilter, EventsQuery, HostsQuery, ImagesQuery, JoinRole, LivenessTimes, LogsQuery, MetricsQuery,
-    MetricsSource, PushQuery, ReadProject, Rollback, SteerAction, TokensQuery, UpdateApp, UpdateHost,
+    AcceptInvitation, AccessRole, AccessScope, AlertmanagerMessage, AlertsQuery, AppsQuery, AuditQuery,
+    ChangePassword, CommaList, ContainersQuery, CreateApiToken, CreateEnvironment, CreateJoinToken,
+    CreateUser, Deploy, DiffQuery, DrainHost, EventFilter, EventsQuery, HostsQuery, ImagesQuery, JoinRole,
+    LivenessTimes, LogsQuery, MetricsQuery, MetricsSource, PushQuery, ReadProject, Rollback, SetOidc,
+    StartSession, SteerAction, TokensQuery, UpdateApp, UpdateHost, UpdateUser, UsersQuery,
 };
 use omni_common::clock::Time;
 use omni_common::ids::{ControllerId, DeploymentId, TokenId};
@@ -19,7 +20,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 /// Probes of load balancers, which ask one controller and not the cluster.
-const NOT_FOR_CLIENTS: [&str; 2] = ["get /healthz", "get /readyz"];
+const NOT_FOR_CLIENTS: [&str; 4] = [
+    "get /healthz",
+    "get /readyz",
+    // A browser on its way to the OpenID provider and back.
+    "get /api/v1/session/oidc",
+    "get /api/v1/session/oidc/callback",
+];
 
 #[derive(Clone, Debug)]
 struct Asked {
@@ -147,6 +154,63 @@ async fn change_everything(client: &Client) {
     client.report_alerts(&message).await.ok();
 }
 
+async fn use_people(client: &Client) {
+    let (name, password) = ("x".to_owned(), "y".to_owned());
+    let id = TokenId::from_u128(1);
+    client.ways_in().await.ok();
+    let body = StartSession { name: name.clone(), password: password.clone(), browser: false };
+    client.sign_in(&body).await.ok();
+    let body = AcceptInvitation {
+        token: "x".to_owned(),
+        name: name.clone(),
+        display_name: None,
+        password: password.clone(),
+        browser: false,
+    };
+    client.accept_invitation(&body).await.ok();
+    client.start_device().await.ok();
+    client.poll_device("x").await.ok();
+    client.sign_out().await.ok();
+    client.page_pass().await.ok();
+    client.account().await.ok();
+    client.change_password(&ChangePassword { current: password.clone(), new: password.clone() }).await.ok();
+    client.own_sessions().await.ok();
+    client.end_own_sessions().await.ok();
+    client.end_own_session(id).await.ok();
+    client.users(UsersQuery { q: Some(name.clone()), limit: Some(1), cursor: None }).await.ok();
+    client.user("x").await.ok();
+    let body = CreateUser {
+        name,
+        display_name: None,
+        role: AccessRole::Viewer,
+        scope: AccessScope::default(),
+        password,
+    };
+    client.create_user(&body).await.ok();
+    client.update_user("x", &UpdateUser::default(), Some(7)).await.ok();
+    client.remove_user("x").await.ok();
+    client.sessions("x").await.ok();
+    client.end_sessions("x").await.ok();
+    client.end_session("x", id).await.ok();
+    client.oidc().await.ok();
+    let body = SetOidc {
+        label: None,
+        issuer: "https://auth.example/".to_owned(),
+        client: "omni".to_owned(),
+        secret: None,
+        device_client: None,
+        scopes: None,
+        groups_claim: None,
+        name_claim: None,
+        groups: Vec::new(),
+        others: None,
+        origins: Vec::new(),
+        roots_pem: None,
+    };
+    client.set_oidc(&body).await.ok();
+    client.remove_oidc().await.ok();
+}
+
 async fn use_apps(client: &Client) {
     let text = || Some("x".to_owned());
     let query = AppsQuery { environment: text(), host: text(), q: text(), limit: Some(1), cursor: None };
@@ -223,6 +287,7 @@ async fn the_client_and_the_description_of_the_api_agree() {
     change_everything(&client).await;
     open_every_socket(&client).await;
     use_apps(&client).await;
+    use_people(&client).await;
 
     let operations = operations();
     let mut called = BTreeSet::new();
