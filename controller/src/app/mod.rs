@@ -57,6 +57,7 @@ pub use refusals::{Refusals, RefusedCall};
 pub use scrape::TargetGroup;
 pub use writes::Call;
 
+use crate::ingest::Releases;
 use crate::store::Store;
 use omni_catalogue::Catalogue;
 use omni_certs::{CaFingerprint, ClusterKey};
@@ -94,4 +95,6 @@ pub struct App {
     pub catalogue: Arc<Catalogue>,
     /// Refused calls on their way into the audit trail.
     pub refusals: Refusals,
+    /// What releases hold for backups.
+    pub(crate) releases: Arc<Releases>,
 }

@@ -195,6 +195,8 @@ impl Bench {
         let (requests, agents) = mpsc::unbounded_channel();
         let mesh =
             Arc::new(FakeMesh { requests, connected: AtomicBool::new(true), watched: Mutex::default() });
+        let key = Arc::new(omni_certs::ClusterKey::from_bytes(&[7; 32]).expect("32 bytes"));
+        let catalogue = Arc::new(omni_catalogue::Catalogue::builtin());
         let app = Arc::new(App {
             controller: ControllerId(1),
             ca: ca(),
@@ -205,8 +207,9 @@ impl Bench {
             mesh: mesh.clone(),
             clock: Arc::new(StillClock),
             metrics: Arc::new(|| "own_metric 1".to_owned()),
-            cluster_key: Arc::new(omni_certs::ClusterKey::from_bytes(&[7; 32]).expect("32 bytes")),
-            catalogue: Arc::new(omni_catalogue::Catalogue::builtin()),
+            releases: Arc::new(crate::ingest::Releases::new(Arc::clone(&key), Arc::clone(&catalogue))),
+            cluster_key: key,
+            catalogue,
             refusals: Refusals::default(),
         });
         Self { app, raft, observed, mesh, agents }
@@ -251,6 +254,7 @@ impl Bench {
                 containers: Some(Arc::new(containers)),
                 containers_at: Some(Instant::now()),
                 images: None,
+                runs: None,
             },
         );
         id

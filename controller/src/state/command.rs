@@ -5,12 +5,13 @@
 
 use super::model::*;
 use omni_common::clock::Time;
-use omni_common::domain::HostFacts;
 use omni_common::domain::app::ContentDigest;
+use omni_common::domain::backup::{PolicyOptions, RunState};
+use omni_common::domain::{HostFacts, SecretName};
 use omni_common::ids::{
-    AllocationId, BootId, ClusterId, ControllerId, DeploymentId, HostId, RequestId, TokenId,
+    AllocationId, BootId, ClusterId, ControllerId, DeploymentId, HostId, RequestId, RunId, TokenId,
 };
-use omni_common::wire::AllocationReport;
+use omni_common::wire::{AllocationReport, RunReport};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -337,6 +338,124 @@ pub enum Command {
     },
     /// An operator takes an alert out of view; it comes back when it is reported again.
     DismissAlert(String),
+    /// A new version of a secret, which comes into being with its first.
+    PutSecret {
+        /// Its name.
+        name: SecretName,
+        /// The value, sealed for that name.
+        version: NewSecret,
+        /// Revision the caller saw; zero when it must not exist yet.
+        expect: Option<u64>,
+    },
+    /// Forgets a version of a secret, or all of it.
+    DeleteSecret {
+        /// Its name.
+        name: SecretName,
+        /// Which version; absent for all.
+        version: Option<u64>,
+    },
+    /// A new repository of backups.
+    CreateRepository {
+        /// The repository.
+        repository: Box<BackupRepository>,
+        /// Its password, when it was made for it.
+        password: Option<NewSecret>,
+    },
+    /// Forgets a repository. What lies in it stays there.
+    DeleteRepository(String),
+    /// What holds for every app's backups that says nothing else.
+    SetBackupDefaults(Box<BackupDefaults>),
+    /// What is set by hand about an app's backups.
+    SetBackupPolicy {
+        /// Which app.
+        app: AppKey,
+        /// What is set; absent to go back to what its release says.
+        policy: Option<Box<PolicyOptions>>,
+    },
+    /// A run that somebody asks for.
+    StartRun {
+        /// The run.
+        run: Box<Run>,
+        /// Stop the app for it, when that is needed.
+        stop: bool,
+    },
+    /// Gives a run up.
+    CancelRun(RunId),
+    /// What the leader decided about runs.
+    AdoptRuns(Vec<RunStep>),
+    /// What a host says of a run.
+    RecordRun {
+        /// Which host.
+        host: HostId,
+        /// What it says.
+        report: Box<RunReport>,
+    },
+    /// Whether the agent of a host does runs.
+    RecordRunner {
+        /// Which host.
+        host: HostId,
+        /// It does.
+        able: bool,
+    },
+}
+
+/// A secret's value on its way into the state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewSecret {
+    /// Bytes of the value.
+    pub size: u32,
+    /// The value, sealed for the secret's name.
+    pub sealed: Vec<u8>,
+}
+
+/// One decision of the leader about runs. One that has nothing to do any more is passed over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum RunStep {
+    /// A run that is due.
+    Start(Box<Run>),
+    /// A time of a schedule is served or passed over.
+    Mark {
+        /// What is due.
+        kind: RunKind,
+        /// For whom, see [`subject`].
+        subject: String,
+        /// The time.
+        at: Time,
+    },
+    /// A run is given to a host.
+    Give {
+        /// Which.
+        run: RunId,
+        /// To whom.
+        host: HostId,
+    },
+    /// Why a run waits.
+    Wait {
+        /// Which.
+        run: RunId,
+        /// One sentence.
+        why: String,
+    },
+    /// A run's host was lost; another may do it.
+    TakeBack {
+        /// Which.
+        run: RunId,
+        /// One sentence.
+        why: String,
+    },
+    /// A run is given up.
+    End {
+        /// Which.
+        run: RunId,
+        /// How it ends.
+        state: RunState,
+        /// Stable word.
+        code: String,
+        /// One sentence.
+        why: String,
+    },
+    /// Snapshots that lie in their repository no more.
+    Forget(Vec<SnapshotKey>),
 }
 
 /// A release on its way into the state.
@@ -469,6 +588,10 @@ pub enum Reply {
     Token(TokenId),
     /// A release of an app, by its number.
     Release(u64),
+    /// A version of a secret, by its number.
+    Secret(u64),
+    /// A run.
+    Run(RunId),
 }
 
 /// Why a command was turned down. Codes are stable words of the API.

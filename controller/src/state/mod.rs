@@ -16,5 +16,6 @@ pub mod snapshot;
 mod tests;
 
 pub use apply::apply;
+pub(crate) use apply::is_quiet;
 pub use command::{Actor, ActorKind, Command, NewEvent, Outcome, Proposal, Refusal, RefusalCode, Reply};
 pub use model::*;

@@ -299,6 +299,9 @@ fn is_keep_length(text: &str) -> bool {
 
 /// A mapping whose values may be written as numbers.
 fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<BTreeMap<String, String>>, D::Error> {
+    if !deserializer.is_human_readable() {
+        return Option::deserialize(deserializer);
+    }
     let Some(map) = Option::<BTreeMap<String, Value>>::deserialize(deserializer)? else { return Ok(None) };
     let text = |(key, value): (String, Value)| match value {
         Value::String(text) => Ok((key, text)),

@@ -10,10 +10,16 @@ mod apps;
 mod controllers;
 mod hosts;
 mod records;
+mod repositories;
+mod runs;
+mod secrets;
+mod snapshots;
+
+pub(crate) use runs::is_quiet;
 
 use super::command::{ActorKind, Command, Outcome, Proposal, Refusal, RefusalCode, Reply, Steer};
 use super::model::{
-    AuditEntry, Goal, KEYED_REPLIES_FOR, MAX_KEYED_REPLIES, MAX_OWN_REPLIES, State, StoredReply,
+    AuditEntry, Goal, KEYED_REPLIES_FOR, MAX_KEYED_REPLIES, MAX_OWN_REPLIES, RunKind, State, StoredReply,
 };
 use imbl::OrdMap;
 use omni_common::ids::RequestId;
@@ -100,6 +106,19 @@ fn run(mut state: State, proposal: &Proposal) -> Result<(State, Reply), Refusal>
         }
         Command::RecordAlerts { truncated, alerts, .. } => alerts::record(s, *truncated, alerts, proposal),
         Command::DismissAlert(fingerprint) => alerts::dismiss(s, fingerprint, proposal)?,
+        Command::PutSecret { name, version, expect } => secrets::put(s, name, version, *expect, proposal)?,
+        Command::DeleteSecret { name, version } => secrets::delete(s, name, *version)?,
+        Command::CreateRepository { repository, password } => {
+            repositories::create(s, repository, password.as_ref(), proposal)?
+        }
+        Command::DeleteRepository(name) => repositories::delete(s, name, proposal)?,
+        Command::SetBackupDefaults(defaults) => repositories::set_defaults(s, defaults)?,
+        Command::SetBackupPolicy { app, policy } => repositories::set_policy(s, app, policy.as_deref())?,
+        Command::StartRun { run, stop } => runs::start(s, run, *stop, proposal)?,
+        Command::CancelRun(id) => runs::cancel(s, *id, proposal)?,
+        Command::AdoptRuns(steps) => runs::adopt(s, steps, proposal),
+        Command::RecordRun { host, report } => runs::record(s, *host, report, proposal),
+        Command::RecordRunner { host, able } => runs::record_runner(s, *host, *able),
     };
     Ok((state, reply))
 }
@@ -160,8 +179,25 @@ fn describe(state: &State, command: &Command) -> Option<(&'static str, String)> 
             ("alert.report", format!("{receiver}: {firing} firing, {over} resolved"))
         }
         Command::DismissAlert(fingerprint) => ("alert.dismiss", fingerprint.clone()),
+        Command::PutSecret { name, .. } => ("secret.put", name.to_string()),
+        Command::DeleteSecret { name, version: None } => ("secret.remove", name.to_string()),
+        Command::DeleteSecret { name, version: Some(version) } => {
+            ("secret.remove", format!("{name} version {version}"))
+        }
+        Command::CreateRepository { repository, .. } => ("repository.create", repository.name.clone()),
+        Command::DeleteRepository(name) => ("repository.remove", name.clone()),
+        Command::SetBackupDefaults(_) => ("backup.defaults", "cluster".to_owned()),
+        Command::SetBackupPolicy { app, .. } => ("backup.policy", app.to_string()),
+        Command::StartRun { run, .. } => (start_action(run.kind()), run.subject()),
+        Command::CancelRun(id) => {
+            let subject = state.runs.get(id).map(|run| format!(" ({} {})", run.kind(), run.subject()));
+            ("run.cancel", format!("{id}{}", subject.unwrap_or_default()))
+        }
         Command::RecordCertificate { .. }
         | Command::AdoptPlan { .. }
+        | Command::AdoptRuns(_)
+        | Command::RecordRun { .. }
+        | Command::RecordRunner { .. }
         | Command::RecordAllocations { .. }
         | Command::HostTransitions(_)
         | Command::RecordFacts { .. }
@@ -177,6 +213,17 @@ fn goal_action(goal: Goal) -> &'static str {
         Goal::Stop => "app.stop",
         Goal::Remove => "app.remove",
         Goal::Purge => "app.purge",
+    }
+}
+
+fn start_action(kind: RunKind) -> &'static str {
+    match kind {
+        RunKind::Backup => "backup.start",
+        RunKind::Copy => "copy.start",
+        RunKind::Check => "check.start",
+        RunKind::Prune => "prune.start",
+        RunKind::Restore => "restore.start",
+        RunKind::Drill => "drill.start",
     }
 }
 
