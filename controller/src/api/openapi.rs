@@ -4,8 +4,8 @@
 use super::access::{Access, access};
 use super::extract::IDEMPOTENCY_KEY;
 use super::{
-    Api, alerts, apps, audit, cluster, containers, controllers, environments, events, exec, hosts, images,
-    logs, metrics, probes, prometheus, systems, tokens, who,
+    Api, alerts, apps, audit, backups, cluster, containers, controllers, environments, events, exec, hosts, images,
+    logs, metrics, probes, prometheus, repositories, secrets, systems, tokens, who,
 };
 use crate::state::ApiRole;
 use axum::http::Method;
@@ -43,6 +43,8 @@ with `retry-after` means that no controller leads at the moment.";
         (name = "environments", description = "Namespaces for apps."),
         (name = "systems", description = "What the platform consists of, and what of it runs."),
         (name = "alerts", description = "What Alertmanager reported."),
+        (name = "backup", description = "Repositories, runs, snapshots, restores, and how protected apps are."),
+        (name = "secrets", description = "Passwords and keys, kept sealed."),
         (name = "tokens", description = "What machines join with, and what callers show."),
         (name = "audit", description = "Who did what, and who was refused."),
         (name = "caller", description = "Who calls, and who answers."),
@@ -87,6 +89,9 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Api>> {
         .merge(who::routes())
         .merge(systems::routes())
         .merge(alerts::routes())
+        .merge(secrets::routes())
+        .merge(repositories::routes())
+        .merge(backups::routes())
         .merge(prometheus::routes())
         .merge(probes::routes())
 }

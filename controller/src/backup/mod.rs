@@ -22,6 +22,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use due::{Set, drill, newest_sets, sets};
 pub use items::{Outline, outline};
 pub use plan::{Ids, Outlines, decide};
 pub use policy::{Drills, Policy, policy};

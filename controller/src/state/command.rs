@@ -372,10 +372,10 @@ pub enum Command {
         /// What is set; absent to go back to what its release says.
         policy: Option<Box<PolicyOptions>>,
     },
-    /// A run that somebody asks for.
-    StartRun {
-        /// The run.
-        run: Box<Run>,
+    /// Runs that somebody asks for, of one kind and for one app or repository.
+    StartRuns {
+        /// The runs; never none.
+        runs: Vec<Run>,
         /// Stop the app for it, when that is needed.
         stop: bool,
     },
@@ -590,8 +590,8 @@ pub enum Reply {
     Release(u64),
     /// A version of a secret, by its number.
     Secret(u64),
-    /// A run.
-    Run(RunId),
+    /// Runs.
+    Runs(Vec<RunId>),
 }
 
 /// Why a command was turned down. Codes are stable words of the API.

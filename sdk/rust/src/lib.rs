@@ -13,6 +13,7 @@
 
 mod address;
 mod apps;
+mod backups;
 mod call;
 mod client;
 mod endpoints;
@@ -27,6 +28,7 @@ mod push;
 mod query;
 mod reconnect;
 mod routes;
+mod secrets;
 mod socket;
 
 pub use address::{Address, DEFAULT_PORT, InvalidAddress};

@@ -19,7 +19,7 @@ pub(crate) use runs::is_quiet;
 
 use super::command::{ActorKind, Command, Outcome, Proposal, Refusal, RefusalCode, Reply, Steer};
 use super::model::{
-    AuditEntry, Goal, KEYED_REPLIES_FOR, MAX_KEYED_REPLIES, MAX_OWN_REPLIES, RunKind, State, StoredReply,
+    AuditEntry, Goal, KEYED_REPLIES_FOR, MAX_KEYED_REPLIES, MAX_OWN_REPLIES, RunKind, State, StoredReply, subject,
 };
 use imbl::OrdMap;
 use omni_common::ids::RequestId;
@@ -114,7 +114,7 @@ fn run(mut state: State, proposal: &Proposal) -> Result<(State, Reply), Refusal>
         Command::DeleteRepository(name) => repositories::delete(s, name, proposal)?,
         Command::SetBackupDefaults(defaults) => repositories::set_defaults(s, defaults)?,
         Command::SetBackupPolicy { app, policy } => repositories::set_policy(s, app, policy.as_deref())?,
-        Command::StartRun { run, stop } => runs::start(s, run, *stop, proposal)?,
+        Command::StartRuns { runs, stop } => runs::start(s, runs, *stop, proposal)?,
         Command::CancelRun(id) => runs::cancel(s, *id, proposal)?,
         Command::AdoptRuns(steps) => runs::adopt(s, steps, proposal),
         Command::RecordRun { host, report } => runs::record(s, *host, report, proposal),
@@ -188,7 +188,10 @@ fn describe(state: &State, command: &Command) -> Option<(&'static str, String)> 
         Command::DeleteRepository(name) => ("repository.remove", name.clone()),
         Command::SetBackupDefaults(_) => ("backup.defaults", "cluster".to_owned()),
         Command::SetBackupPolicy { app, .. } => ("backup.policy", app.to_string()),
-        Command::StartRun { run, .. } => (start_action(run.kind()), run.subject()),
+        Command::StartRuns { runs, .. } => {
+            let first = runs.first()?;
+            (start_action(first.kind()), subject(first.app.as_ref(), None, &first.repository))
+        }
         Command::CancelRun(id) => {
             let subject = state.runs.get(id).map(|run| format!(" ({} {})", run.kind(), run.subject()));
             ("run.cancel", format!("{id}{}", subject.unwrap_or_default()))

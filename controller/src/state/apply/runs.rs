@@ -17,8 +17,22 @@ use std::sync::Arc;
 /// Code of a check that found damage.
 const DAMAGED: &str = "damaged";
 
-/// A run that a person or program asks for.
-pub(super) fn start(state: &mut State, new: &Run, stop: bool, proposal: &Proposal) -> Result<Reply, Refusal> {
+/// Runs that a person or program asks for: all of them, or none.
+pub(super) fn start(
+    state: &mut State,
+    runs: &[Run],
+    stop: bool,
+    proposal: &Proposal,
+) -> Result<Reply, Refusal> {
+    let begun = runs.iter().map(|run| begin(state, run, stop, proposal));
+    let begun = begun.collect::<Result<Vec<_>, _>>()?;
+    match begun.is_empty() {
+        true => Err(Refusal::new(RefusalCode::Invalid, "there is nothing to run")),
+        false => Ok(Reply::Runs(begun)),
+    }
+}
+
+fn begin(state: &mut State, new: &Run, stop: bool, proposal: &Proposal) -> Result<RunId, Refusal> {
     let mut run = new.clone();
     if state.open_runs.len() >= MAX_OPEN_RUNS {
         let message = format!("{MAX_OPEN_RUNS} runs wait or run already; cancel some, or wait for them");
@@ -35,7 +49,7 @@ pub(super) fn start(state: &mut State, new: &Run, stop: bool, proposal: &Proposa
     run.by = proposal.actor.name.clone();
     let id = run.id;
     insert(state, run, proposal.at);
-    Ok(Reply::Run(id))
+    Ok(id)
 }
 
 /// Data is put back only where nothing runs: an app that runs is stopped for it when that was said.
@@ -97,7 +111,7 @@ pub(super) fn cancel(state: &mut State, id: RunId, proposal: &Proposal) -> Resul
     if untouched {
         start_again(state, &run, proposal);
     }
-    Ok(Reply::Run(id))
+    Ok(Reply::Runs(vec![id]))
 }
 
 /// Carries out what the leader decided; what is out of date is passed over.

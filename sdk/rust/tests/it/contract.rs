@@ -6,12 +6,14 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use omni_common::api::v1::{
-    AccessRole, AccessScope, AlertmanagerMessage, AlertsQuery, AppsQuery, AuditQuery, CommaList,
-    ContainersQuery, CreateApiToken, CreateEnvironment, CreateJoinToken, Deploy, DiffQuery, DrainHost,
+    AccessRole, AccessScope, AlertmanagerMessage, AlertsQuery, AppsQuery, AuditQuery, BackupDefaults,
+    CommaList, ContainersQuery, CreateApiToken, CreateEnvironment, CreateJoinToken, CreateRepository, Deploy, DiffQuery, DrainHost,
     EventFilter, EventsQuery, HostsQuery, ImagesQuery, JoinRole, LivenessTimes, LogsQuery, MetricsQuery,
-    MetricsSource, PushQuery, ReadProject, Rollback, SteerAction, TokensQuery, UpdateApp, UpdateHost,
+    MetricsSource, PushQuery, PutSecret, ReadProject, Rollback, RunsQuery, SnapshotsQuery, StartRestore,
+    StartRun, SteerAction, TokensQuery, UpdateApp, UpdateHost,
 };
 use omni_common::clock::Time;
+use omni_common::domain::backup::{Hidden, PolicyOptions, Span};
 use omni_common::ids::{ControllerId, DeploymentId, TokenId};
 use omni_sdk::Client;
 use serde_json::Value;
@@ -168,6 +170,58 @@ async fn use_apps(client: &Client) {
     client.drain_host("x", &DrainHost::default()).await.ok();
 }
 
+async fn use_backups(client: &Client) {
+    let text = || Some("x".to_owned());
+    client.repositories().await.ok();
+    client.repository("x").await.ok();
+    client.create_repository(&CreateRepository::default()).await.ok();
+    client.remove_repository("x").await.ok();
+    let query = RunsQuery {
+        environment: text(),
+        app: text(),
+        kind: list("backup"),
+        state: list("failed"),
+        repository: text(),
+        limit: Some(1),
+        cursor: None,
+    };
+    client.runs(query).await.ok();
+    client.run("x").await.ok();
+    client.start_runs(&StartRun::Prune { repository: "x".to_owned() }).await.ok();
+    client.cancel_run("x").await.ok();
+    let query = SnapshotsQuery {
+        environment: text(),
+        app: text(),
+        repository: text(),
+        item: text(),
+        limit: Some(1),
+        cursor: None,
+    };
+    client.snapshots(query).await.ok();
+    client.restore(&StartRestore::default()).await.ok();
+    client.backup_status().await.ok();
+    client.backup_policy("x", "y").await.ok();
+    client.set_backup_policy("x", "y", Some(&PolicyOptions::default())).await.ok();
+    client.set_backup_policy("x", "y", None).await.ok();
+    client.backup_defaults().await.ok();
+    let defaults = BackupDefaults {
+        policy: PolicyOptions::default(),
+        per_host: 1,
+        per_repository: 1,
+        drills_per_host: 1,
+        spread: Span::secs(60),
+    };
+    client.set_backup_defaults(&defaults).await.ok();
+}
+
+async fn use_secrets(client: &Client) {
+    client.secrets().await.ok();
+    client.secret("a/b").await.ok();
+    client.put_secret("a/b", &PutSecret { value: Hidden::new("x") }, Some(7)).await.ok();
+    client.reveal_secret("a/b", Some(1)).await.ok();
+    client.remove_secret("a/b", Some(1)).await.ok();
+}
+
 async fn open_every_socket(client: &Client) {
     let query = LogsQuery {
         container: list("x"),
@@ -223,6 +277,8 @@ async fn the_client_and_the_description_of_the_api_agree() {
     change_everything(&client).await;
     open_every_socket(&client).await;
     use_apps(&client).await;
+    use_backups(&client).await;
+    use_secrets(&client).await;
 
     let operations = operations();
     let mut called = BTreeSet::new();
