@@ -2,11 +2,15 @@
 
 mod alerts;
 mod apps;
+mod backups;
 mod images;
+mod secrets;
 
 pub(crate) use alerts::*;
 pub(crate) use apps::*;
+pub(crate) use backups::*;
 pub(crate) use images::*;
+pub(crate) use secrets::*;
 
 use crate::complete;
 use crate::exit::EXIT_CODES;
@@ -171,6 +175,28 @@ pub(crate) enum Command {
         /// Filters of the list.
         #[command(flatten)]
         list: AlertsListArgs,
+    },
+    /// Backups: status (the default), run, list, show, cancel, repo, policy, defaults
+    Backup {
+        /// What to do.
+        #[command(subcommand)]
+        command: Option<BackupCommand>,
+    },
+    /// Snapshots of apps' data, newest first
+    Snapshots(SnapshotsArgs),
+    /// Bring an app's data back, or put it into a folder
+    Restore(Box<RestoreArgs>),
+    /// Proof that data comes back: list (the default), run
+    Drills {
+        /// What to do.
+        #[command(subcommand)]
+        command: Option<DrillsCommand>,
+    },
+    /// Secrets: list (the default), put, get, versions, rm
+    Secrets {
+        /// What to do.
+        #[command(subcommand)]
+        command: Option<SecretsCommand>,
     },
     /// Tokens: for machines to join with, and for people and programs to call the API with
     Token {
@@ -654,8 +680,18 @@ fn host_status(text: &str) -> Result<HostStatus, String> {
 
 /// One thing or many: `hosts` means `host`.
 fn topic(text: &str) -> Result<String, String> {
-    const TOPICS: [&str; 9] =
-        ["app", "allocation", "host", "container", "alert", "controller", "token", "environment", "cluster"];
+    const TOPICS: [&str; 10] = [
+        "app",
+        "allocation",
+        "backup",
+        "host",
+        "container",
+        "alert",
+        "controller",
+        "token",
+        "environment",
+        "cluster",
+    ];
     let one = text.strip_suffix('s').unwrap_or(text);
     if TOPICS.contains(&one) {
         Ok(one.to_owned())

@@ -106,6 +106,24 @@ pub(crate) fn alerts(current: &OsStr) -> Vec<CompletionCandidate> {
     matching(current, names)
 }
 
+/// Names of repositories of backups.
+pub(crate) fn repositories(current: &OsStr) -> Vec<CompletionCandidate> {
+    let names = ask(async |client| {
+        let repositories = client.repositories().await.ok()?;
+        Some(repositories.into_iter().map(|repository| repository.name).collect())
+    });
+    matching(current, names)
+}
+
+/// Names of secrets.
+pub(crate) fn secrets(current: &OsStr) -> Vec<CompletionCandidate> {
+    let names = ask(async |client| {
+        let secrets = client.secrets().await.ok()?;
+        Some(secrets.into_iter().map(|secret| secret.name.into()).collect())
+    });
+    matching(current, names)
+}
+
 /// Names of controllers.
 pub(crate) fn controllers(current: &OsStr) -> Vec<CompletionCandidate> {
     let names = ask(async |client| {

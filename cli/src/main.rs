@@ -88,8 +88,8 @@ fn run(command: Command, settings: Settings, out: &mut Printer) -> Result<ExitSt
 
 async fn dispatch(command: Command, settings: Settings, out: &mut Printer) -> Result<ExitStatus> {
     use commands::{
-        alerts, apps, audit, completion, context, controllers, deploy, drain, events, exec, health, hosts,
-        images, login, logs, ps, status, systems, token, top, version,
+        alerts, apps, audit, backup, completion, context, controllers, deploy, drain, events, exec, health,
+        hosts, images, login, logs, ps, secrets, status, systems, token, top, version,
     };
     let open = |out: &mut Printer| Session::open(&settings, SystemClock.now(), out);
     match command {
@@ -124,6 +124,11 @@ async fn dispatch(command: Command, settings: Settings, out: &mut Printer) -> Re
         Command::Logs(args) => logs::run(&args, &open(out)?, out).await,
         Command::Exec(args) => exec::run(&args, &open(out)?, out).await,
         Command::Events(args) => events::run(&args, &open(out)?, out).await,
+        Command::Backup { command } => backup::run(command.as_ref(), &open(out)?, out).await,
+        Command::Snapshots(args) => backup::snapshots::run(&args, &open(out)?, out).await,
+        Command::Restore(args) => Box::pin(backup::restore::run(&args, &open(out)?, out)).await,
+        Command::Drills { command } => backup::drills::run(command.as_ref(), &open(out)?, out).await,
+        Command::Secrets { command } => secrets::run(command.as_ref(), &open(out)?, out).await,
         Command::Token { command } => token::run(&command, &open(out)?, out).await,
         Command::Controllers { command } => controllers::run(command.as_ref(), &open(out)?, out).await,
         Command::Alerts { command, list } => alerts::run(command.as_ref(), &list, &open(out)?, out).await,

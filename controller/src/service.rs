@@ -8,8 +8,8 @@ use crate::coordinator::{LeaderLink, Proposer, Reader};
 use crate::data_dir::Addresses;
 use crate::ingest::controller_names;
 use crate::ingest::{
-    Connections, ContainerEvents, Gateway, Issuer, LeaderDuty, Lifetimes, ObservedHosts, Relay, Replicas,
-    Releases, Reports, RunReports, Sessions, accept, cut_revoked, push_desired,
+    Connections, ContainerEvents, Gateway, Issuer, LeaderDuty, Lifetimes, ObservedHosts, Relay, Releases,
+    Replicas, Reports, RunReports, Sessions, accept, cut_revoked, push_desired,
 };
 use crate::links::Links;
 use crate::mesh::{MeshRouter, hand_over};

@@ -3,6 +3,7 @@
 pub(crate) mod alerts;
 pub(crate) mod apps;
 pub(crate) mod audit;
+pub(crate) mod backup;
 pub(crate) mod completion;
 pub(crate) mod context;
 pub(crate) mod controllers;
@@ -17,6 +18,7 @@ pub(crate) mod images;
 pub(crate) mod login;
 pub(crate) mod logs;
 pub(crate) mod ps;
+pub(crate) mod secrets;
 pub(crate) mod status;
 pub(crate) mod systems;
 pub(crate) mod token;

@@ -29,9 +29,8 @@ impl SecretName {
     pub fn new(text: impl Into<String>) -> Result<Self, InvalidSecretName> {
         let text = text.into();
         let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        let part = |part: &str| {
-            part.starts_with(|c: char| c.is_ascii_alphanumeric()) && part.chars().all(good)
-        };
+        let part =
+            |part: &str| part.starts_with(|c: char| c.is_ascii_alphanumeric()) && part.chars().all(good);
         match text.len() <= MAX_NAME && text.split('/').count() <= MAX_PARTS && text.split('/').all(part) {
             true => Ok(Self(text)),
             false => Err(InvalidSecretName),

@@ -5,8 +5,8 @@ use super::error::ApiError;
 use super::extract::{Fresh, Named, Params, Write};
 use super::{Api, Shared};
 use omni_common::api::v1::{
-    AppBackupView, BackupDefaults, BackupPolicyView, Page, Problem, ReadQuery, RestorePlan, RunView, RunsQuery,
-    SnapshotView, SnapshotsQuery, StartRestore, StartRun,
+    AppBackupView, BackupDefaults, BackupPolicyView, Page, Problem, ReadQuery, RestorePlan, RunView,
+    RunsQuery, SnapshotView, SnapshotsQuery, StartRestore, StartRun,
 };
 use omni_common::domain::backup::PolicyOptions;
 use std::sync::Arc;

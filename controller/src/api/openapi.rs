@@ -4,8 +4,8 @@
 use super::access::{Access, access};
 use super::extract::IDEMPOTENCY_KEY;
 use super::{
-    Api, alerts, apps, audit, backups, cluster, containers, controllers, environments, events, exec, hosts, images,
-    logs, metrics, probes, prometheus, repositories, secrets, systems, tokens, who,
+    Api, alerts, apps, audit, backups, cluster, containers, controllers, environments, events, exec, hosts,
+    images, logs, metrics, probes, prometheus, repositories, secrets, systems, tokens, who,
 };
 use crate::state::ApiRole;
 use axum::http::Method;

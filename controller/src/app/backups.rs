@@ -6,12 +6,8 @@ use super::hosts::find_host;
 use super::selectors::{allows, words};
 use super::{App, AppError, Call, View};
 use crate::backup::{self, Outline, Policy};
-use crate::state::{
-    App as AppState, Command, Reply, Run, RunKind, RunTask, Snapshot, SnapshotKey, State,
-};
-use omni_common::api::v1::{
-    self as api, Page, RunView, RunsQuery, SnapshotView, SnapshotsQuery, StartRun,
-};
+use crate::state::{App as AppState, Command, Reply, Run, RunKind, RunTask, Snapshot, SnapshotKey, State};
+use omni_common::api::v1::{self as api, Page, RunView, RunsQuery, SnapshotView, SnapshotsQuery, StartRun};
 use omni_common::domain::backup::{RunProgress, RunState};
 use omni_common::ids::{HostId, RunId};
 use std::cmp::Reverse;
@@ -35,7 +31,10 @@ impl App {
             let app = run.app.as_ref();
             allows(kinds.as_deref(), &run.kind().into())
                 && allows(states.as_deref(), &run.state)
-                && query.environment.as_ref().is_none_or(|name| app.is_some_and(|app| app.environment == *name))
+                && query
+                    .environment
+                    .as_ref()
+                    .is_none_or(|name| app.is_some_and(|app| app.environment == *name))
                 && query.app.as_ref().is_none_or(|name| app.is_some_and(|app| app.name == *name))
                 && query.repository.as_ref().is_none_or(|name| run.repositories().any(|one| one == name))
         };
@@ -98,7 +97,8 @@ impl App {
             }
             StartRun::Drill { environment, app, from, host } => {
                 let app = find_app(state, environment, app)?;
-                let host = host.as_deref().map(|name| find_host(state, name)).transpose()?.map(|host| host.id);
+                let host =
+                    host.as_deref().map(|name| find_host(state, name)).transpose()?.map(|host| host.id);
                 self.drills_of(state, app, from.as_deref(), host)
             }
             StartRun::Check { repository, read_data } => {
@@ -124,7 +124,8 @@ impl App {
         let (outline, policy) = self.outlined(state, app)?;
         let to = destination(state, to, &policy)?;
         if outline.groups.is_empty() {
-            let detail = outline.fault.clone().unwrap_or_else(|| format!("{} has no data of its own", app.key));
+            let detail =
+                outline.fault.clone().unwrap_or_else(|| format!("{} has no data of its own", app.key));
             return Err(AppError::invalid("/app", detail));
         }
         let running = state.allocations_of(&app.key).filter(|held| held.counts());
@@ -235,10 +236,7 @@ fn upkeep(state: &State, repository: &str, task: RunTask, length: Option<Duratio
     Ok(Run { only: known.host, ..run })
 }
 
-fn find_repository<'a>(
-    state: &'a State,
-    name: &str,
-) -> Result<&'a crate::state::BackupRepository, AppError> {
+fn find_repository<'a>(state: &'a State, name: &str) -> Result<&'a crate::state::BackupRepository, AppError> {
     let found = state.repositories.get(name).map(|repository| &**repository);
     found.ok_or_else(|| AppError::not_found("repository", name))
 }
@@ -262,7 +260,9 @@ fn find_run<'a>(state: &'a State, id: &str) -> Result<&'a Run, AppError> {
     let found = fitting.next().ok_or_else(missing)?;
     match fitting.next() {
         None => Ok(found),
-        Some(_) => Err(AppError::invalid("id", format!("`{id}` is the end of several ids; write a whole one"))),
+        Some(_) => {
+            Err(AppError::invalid("id", format!("`{id}` is the end of several ids; write a whole one")))
+        }
     }
 }
 

@@ -7,7 +7,9 @@
 use super::App;
 use super::cluster::host_counts;
 use super::ports::HostObserved;
+use super::protection::protection;
 use crate::state::{Host, HostStatus, State};
+use omni_common::api::v1::Protection;
 use omni_common::domain::{Container, ContainerSample, ContainerState, Health, HostSample};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -18,6 +20,14 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// Every metric this file writes, with its help text. The one list of names: dashboards and alerts are
 /// checked against it.
 pub const NAMES: &[(&str, &str)] = &[
+    ("omni_backup_age_seconds", "Age of the newest snapshot that is whole, copied and checked."),
+    ("omni_backup_copies", "Copies of an app's data, the data itself among them."),
+    ("omni_backup_drill_ok", "1 while a drill that passed is recent enough."),
+    ("omni_backup_limit_seconds", "Oldest that the newest proven snapshot may be."),
+    ("omni_backup_protected", "1 while the newest proven snapshot is young enough."),
+    ("omni_backup_repository_ok", "1 when the last check of a repository passed; absent before the first."),
+    ("omni_backup_restore_seconds", "How long the last drill that passed took."),
+    ("omni_backup_runs", "Runs that are not over, by kind and state."),
     ("omni_container_cpu_percent", "CPU used, percent of one core."),
     ("omni_container_memory_bytes", "Memory in use without reclaimable page cache."),
     ("omni_container_restarts", "Restarts by Docker's restart policy."),
@@ -48,6 +58,7 @@ impl App {
         let state = self.store.current();
         let mut page = Page::default();
         cluster(&mut page, &state);
+        self.backup_lines(&mut page, &state);
         for (id, observed) in self.observed.hosts() {
             if let Some(host) = state.hosts.get(&id).filter(|_| observed.gateway == Some(self.controller)) {
                 host_lines(&mut page, host, &observed);
@@ -59,6 +70,38 @@ impl App {
         }
         page.write(&mut text);
         text
+    }
+}
+
+impl App {
+    /// How backups stand. Apps that need none are left out.
+    fn backup_lines(&self, page: &mut Page, state: &State) {
+        for (app, own) in self.standings(state) {
+            let protection = protection(&own);
+            if protection == Protection::NotNeeded {
+                continue;
+            }
+            let labels = [("app", app.key.name.as_str()), ("environment", app.key.environment.as_str())];
+            let young = !matches!(protection, Protection::Unprotected | Protection::Overdue);
+            page.put("omni_backup_protected", &labels, flag(young));
+            page.put("omni_backup_age_seconds", &labels, own.age.map(|age| age.as_secs_f64()));
+            page.put("omni_backup_limit_seconds", &labels, Some(own.policy.max_age.as_secs_f64()));
+            page.put("omni_backup_restore_seconds", &labels, own.restore.map(|took| took.as_secs_f64()));
+            page.put("omni_backup_drill_ok", &labels, flag(own.restore.is_some() && !own.drill_overdue));
+            page.put("omni_backup_copies", &labels, Some(f64::from(own.three_two_one.copies)));
+        }
+        for repository in state.repositories.values() {
+            let labels = [("repository", repository.name.as_str())];
+            let passed = repository.checked.and_then(|checked| flag(checked.passed));
+            page.put("omni_backup_repository_ok", &labels, passed);
+        }
+        let mut open: BTreeMap<(&str, &str), u32> = BTreeMap::new();
+        for run in state.open_runs() {
+            *open.entry((run.kind().as_str(), run.state.as_str())).or_default() += 1;
+        }
+        for ((kind, state), count) in open {
+            page.put("omni_backup_runs", &[("kind", kind), ("state", state)], Some(f64::from(count)));
+        }
     }
 }
 

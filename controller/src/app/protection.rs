@@ -39,6 +39,7 @@ impl App {
             restore_ms: own.restore.map(millis),
             drilled: own.drilled,
             drill_why: own.drill_why.clone(),
+            left_out: own.left_out.clone(),
             copies: own.copies.iter().map(copy).collect(),
             copy_count: rules.copies,
             media: rules.media,
@@ -55,7 +56,9 @@ pub(super) fn protection(own: &AppStanding) -> Protection {
         _ if !is_needed(own) => Protection::NotNeeded,
         None => Protection::Unprotected,
         Some(_) if own.overdue => Protection::Overdue,
-        Some(_) if own.drill_overdue => Protection::Unproven,
+        Some(_) if own.drill_overdue || own.restore.is_none() || !own.left_out.is_empty() => {
+            Protection::Unproven
+        }
         Some(_) => Protection::Proven,
     }
 }
@@ -69,12 +72,7 @@ fn next(own: &AppStanding, now: Time) -> Option<Time> {
 }
 
 fn copy(own: &CopyStanding) -> CopyView {
-    CopyView {
-        repository: own.repository.clone(),
-        newest: own.newest,
-        checked: own.checked,
-        count: own.sets,
-    }
+    CopyView { repository: own.repository.clone(), newest: own.newest, checked: own.checked, count: own.sets }
 }
 
 /// What is lost when the host of an app's data dies now, and when the app is back.
@@ -100,7 +98,11 @@ fn sentence(state: &State, app: &AppState, own: &AppStanding, protection: Protec
         (Some(_), Some(took)) => format!(" and is back in about {}", about(took)),
         (Some(_), None) => format!(", and how long it takes to be back is not known ({})", own.drill_why),
     };
-    format!("if {host} dies now, {loses}{back}")
+    let rest = match own.left_out.is_empty() {
+        true => String::new(),
+        false => format!("; {} is not backed up: put it into a named volume", own.left_out.join(", ")),
+    };
+    format!("if {host} dies now, {loses}{back}{rest}")
 }
 
 /// A length of time as people say it.

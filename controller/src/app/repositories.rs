@@ -3,9 +3,7 @@
 use super::hosts::find_host;
 use super::{App, AppError, Call, View};
 use crate::backup::order::fits;
-use crate::state::{
-    BackupRepository, Command, CredentialNames, Medium, State, Upkeep as StateUpkeep,
-};
+use crate::state::{BackupRepository, Command, CredentialNames, Medium, State, Upkeep as StateUpkeep};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use omni_common::api::v1::{
@@ -109,7 +107,10 @@ fn check(body: &CreateRepository) -> Result<(), AppError> {
         return Err(AppError::invalid("/ca", "certificates in PEM, `-----BEGIN CERTIFICATE-----` …"));
     }
     if [body.upload_kib, body.download_kib].contains(&Some(0)) {
-        return Err(AppError::invalid("/upload_kib", "zero would let nothing through; leave it out for no limit"));
+        return Err(AppError::invalid(
+            "/upload_kib",
+            "zero would let nothing through; leave it out for no limit",
+        ));
     }
     for (pointer, upkeep) in [("/prune", &body.prune), ("/check", &body.check)] {
         if let Some(upkeep) = upkeep {

@@ -28,7 +28,11 @@ impl App {
     }
 
     /// Brings data back.
-    pub async fn start_restore(&self, call: &Call, body: &StartRestore) -> Result<View<RestorePlan>, AppError> {
+    pub async fn start_restore(
+        &self,
+        call: &Call,
+        body: &StartRestore,
+    ) -> Result<View<RestorePlan>, AppError> {
         let build = |state: &State| {
             let run = self.found(state, body)?.run;
             Ok(Command::StartRuns { runs: vec![run], stop: body.stop })
@@ -53,9 +57,9 @@ impl App {
         };
         let stops = body.folder.is_none() && app.goal == Goal::Run;
         let bytes = |item: &WantedItem| {
-            let own = state.snapshots_of(&app.key).find(|(key, _)| {
-                key.repository == repository && key.id == item.snapshot
-            });
+            let own = state
+                .snapshots_of(&app.key)
+                .find(|(key, _)| key.repository == repository && key.id == item.snapshot);
             own.map_or(0, |(_, one)| one.bytes)
         };
         let plan = RestorePlan {
@@ -155,9 +159,10 @@ fn is_called(set: &Set, id: &str) -> bool {
 
 fn wanted(set: &Set, body: &StartRestore) -> Result<Vec<WantedItem>, AppError> {
     let named = |item: &WantedItem| body.items.is_empty() || body.items.contains(&item.item);
-    let by_id = body.snapshot.as_ref().filter(|id| {
-        id.len() >= 4 && set.run.to_string() != **id && set.run.short() != **id
-    });
+    let by_id = body
+        .snapshot
+        .as_ref()
+        .filter(|id| id.len() >= 4 && set.run.to_string() != **id && set.run.short() != **id);
     let meant = |item: &WantedItem| by_id.is_none_or(|id| item.snapshot.starts_with(id.as_str()));
     let items: Vec<WantedItem> = set
         .items
@@ -185,5 +190,7 @@ fn folder_host(state: &State, body: &StartRestore) -> Result<HostId, AppError> {
 fn home(app: &AppState, instance: &(String, u32), set: &Set) -> HostId {
     let homes = app.homes.get(instance);
     let only = homes.filter(|homes| homes.len() == 1).and_then(|homes| homes.first());
-    only.copied().or_else(|| homes.filter(|homes| homes.contains(&set.host)).map(|_| set.host)).unwrap_or(set.host)
+    only.copied()
+        .or_else(|| homes.filter(|homes| homes.contains(&set.host)).map(|_| set.host))
+        .unwrap_or(set.host)
 }

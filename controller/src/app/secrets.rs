@@ -3,9 +3,7 @@
 use super::{App, AppError, Call, View};
 use crate::state::command::{NewAudit, NewSecret};
 use crate::state::{Command, Secret, State, secret_context};
-use omni_common::api::v1::{
-    Page, PutSecret, RevealSecret, SecretValue, SecretVersionView, SecretView,
-};
+use omni_common::api::v1::{Page, PutSecret, RevealSecret, SecretValue, SecretVersionView, SecretView};
 use omni_common::domain::backup::Hidden;
 use omni_common::domain::{MAX_SECRET, SecretName};
 use sha2::{Digest, Sha256};
@@ -32,9 +30,8 @@ impl App {
         let name = secret_name(name)?;
         let version = self.sealed_secret(&name, &body.value)?;
         let call = self.keyed(call);
-        let build = |_: &State| {
-            Ok(Command::PutSecret { name: name.clone(), version: version.clone(), expect })
-        };
+        let build =
+            |_: &State| Ok(Command::PutSecret { name: name.clone(), version: version.clone(), expect });
         let written = self.write(&call, build).await?;
         let body = self.get_secret(&written.state, name.as_str())?;
         Ok(View { index: written.state.index, body })
@@ -66,7 +63,8 @@ impl App {
         let written = self.write(call, build).await?;
         let (version, sealed) = pick(&written.state, &name, body)?;
         let bytes = self.cluster_key.open(&secret_context(&name), &sealed).map_err(AppError::Secret)?;
-        let value = std::str::from_utf8(&bytes).map_err(|_| AppError::not_found("text in secret", name.as_str()))?;
+        let value =
+            std::str::from_utf8(&bytes).map_err(|_| AppError::not_found("text in secret", name.as_str()))?;
         let body = SecretValue { name, version, value: Hidden::new(value) };
         Ok(View { index: written.state.index, body })
     }
@@ -79,8 +77,7 @@ impl App {
         version: Option<u64>,
     ) -> Result<View<()>, AppError> {
         let name = secret_name(name)?;
-        let written =
-            self.write(call, |_| Ok(Command::DeleteSecret { name: name.clone(), version })).await?;
+        let written = self.write(call, |_| Ok(Command::DeleteSecret { name: name.clone(), version })).await?;
         Ok(View { index: written.state.index, body: () })
     }
 

@@ -102,7 +102,14 @@ impl<'a> Due<'a> {
     }
 
     /// The newest time of a schedule that has come and was not served, and how long ago it came.
-    fn due(&self, kind: RunKind, subject: &str, schedule: &Schedule, jitter: Duration, since: Time) -> Option<(Time, Duration)> {
+    fn due(
+        &self,
+        kind: RunKind,
+        subject: &str,
+        schedule: &Schedule,
+        jitter: Duration,
+        since: Time,
+    ) -> Option<(Time, Duration)> {
         let later = offset(subject, jitter);
         let at = schedule.last(self.now.minus(later))?;
         let served = self.state.run_marks.get(&(kind, subject.to_owned())).copied().unwrap_or(since);
@@ -136,7 +143,8 @@ impl<'a> Due<'a> {
             let open = self.is_open(RunKind::Backup, &subject, None);
             let due = self.due(RunKind::Backup, &subject, &policy.schedule, policy.jitter, app.created);
             if let Some((at, late)) = due {
-                if let (false, Some(wait)) = (open, self.made_up(&subject, &app.key, &instance, policy, late)) {
+                if let (false, Some(wait)) = (open, self.made_up(&subject, &app.key, &instance, policy, late))
+                {
                     let id = self.ids.run();
                     self.start(run(id, Some(at), self.now.plus(wait), 1));
                 }
@@ -228,10 +236,13 @@ impl<'a> Due<'a> {
             let due = self.due(RunKind::Drill, &subject, &drills.schedule, drills.jitter, app.created);
             let Some((at, _)) = due else { continue };
             let last = self.newest(RunKind::Drill, &subject, None).map(|run| &run.repository);
-            let next = last.and_then(|last| places.iter().position(|place| *place == last)).map_or(0, |at| at + 1);
+            let next =
+                last.and_then(|last| places.iter().position(|place| *place == last)).map_or(0, |at| at + 1);
             let turns = (0..places.len()).map(|turn| places[(next + turn) % places.len()]);
             let found = turns
-                .filter_map(|place| Some((place, newest_sets(self.state, &app.key, place).remove(&instance)?)))
+                .filter_map(|place| {
+                    Some((place, newest_sets(self.state, &app.key, place).remove(&instance)?))
+                })
                 .next();
             if let Some((place, set)) = found
                 && !self.is_open(RunKind::Drill, &subject, None)
@@ -267,7 +278,12 @@ impl<'a> Due<'a> {
         }
     }
 
-    fn came(&self, kind: RunKind, repository: &BackupRepository, upkeep: &Upkeep) -> Option<(Time, Duration)> {
+    fn came(
+        &self,
+        kind: RunKind,
+        repository: &BackupRepository,
+        upkeep: &Upkeep,
+    ) -> Option<(Time, Duration)> {
         let schedule = Schedule::new(&upkeep.schedule, &upkeep.time_zone).ok()?;
         self.due(kind, &repository.name, &schedule, Duration::ZERO, repository.created)
     }
@@ -332,11 +348,7 @@ pub(crate) struct Set {
 }
 
 /// The sets of an app in a repository, newest first, by instance.
-pub(crate) fn sets(
-    state: &State,
-    key: &AppKey,
-    repository: &str,
-) -> BTreeMap<(String, u32), Vec<Set>> {
+pub(crate) fn sets(state: &State, key: &AppKey, repository: &str) -> BTreeMap<(String, u32), Vec<Set>> {
     let mut sets: BTreeMap<(String, u32), Vec<Set>> = BTreeMap::new();
     let all = state.snapshots_of(key).rev().filter(|(key, _)| key.repository == repository);
     for (key, one) in all {

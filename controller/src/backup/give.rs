@@ -111,7 +111,8 @@ impl<'a> Taken<'a> {
     fn place(&self, state: &State, run: &'a Run, held: &BTreeSet<&str>) -> Result<HostId, Not> {
         self.repositories_free(state, run, held)?;
         if let Some(instance) = writes_or_reads(run).filter(|instance| self.instances.contains(instance)) {
-            let what = format!("another run is at the data of {} {}.{}", instance.0, instance.1.0, instance.1.1);
+            let what =
+                format!("another run is at the data of {} {}.{}", instance.0, instance.1.0, instance.1.1);
             return Err(Not::Yet(what));
         }
         if let Some(app) = run.app.as_ref().filter(|app| run.is_in_place() && !is_quiet(state, app)) {
@@ -145,7 +146,9 @@ impl<'a> Taken<'a> {
                 return Err(Not::Yet(format!("repository {name} is being checked or pruned")));
             }
             if run.kind().is_exclusive() && users > 0 {
-                return Err(Not::Yet(format!("{users} other runs use repository {name}, and this needs it alone")));
+                return Err(Not::Yet(format!(
+                    "{users} other runs use repository {name}, and this needs it alone"
+                )));
             }
             if !run.kind().is_exclusive() && held.contains(name) {
                 return Err(Not::Yet(format!("repository {name} is about to be checked or pruned")));
@@ -170,11 +173,8 @@ fn name(state: &State, host: HostId) -> String {
 
 /// Hosts that could do a run if they were free.
 fn candidates(state: &State, run: &Run) -> Result<Vec<HostId>, Not> {
-    let places: BTreeSet<HostId> = run
-        .repositories()
-        .filter_map(|name| state.repositories.get(name)?.host)
-        .chain(run.only)
-        .collect();
+    let places: BTreeSet<HostId> =
+        run.repositories().filter_map(|name| state.repositories.get(name)?.host).chain(run.only).collect();
     if places.len() > 1 {
         let names: Vec<String> = places.iter().map(|host| name(state, *host)).collect();
         let why = format!(
@@ -192,20 +192,22 @@ fn candidates(state: &State, run: &Run) -> Result<Vec<HostId>, Not> {
             name(state, *only)
         ))),
         Some(only) if !up(only) => Err(Not::Yet(format!("host {} is not up", name(state, *only)))),
-        Some(only) if !able(only) => {
-            Err(Not::Yet(format!("the agent of host {} does no backups: is restic there?", name(state, *only))))
-        }
+        Some(only) if !able(only) => Err(Not::Yet(format!(
+            "the agent of host {} does no backups: is restic there?",
+            name(state, *only)
+        ))),
         Some(only) => Ok(vec![*only]),
         None => {
             let hosts: Vec<HostId> =
                 state.runners.iter().copied().filter(|host| up(host) && run.not_on != Some(*host)).collect();
             match (hosts.is_empty(), run.not_on) {
                 (false, _) => Ok(hosts),
-                (true, Some(not)) => Err(Not::Yet(format!(
-                    "no host but {} is up and does backups",
-                    name(state, not)
-                ))),
-                (true, None) => Err(Not::Yet("no host is up whose agent does backups: is restic there?".to_owned())),
+                (true, Some(not)) => {
+                    Err(Not::Yet(format!("no host but {} is up and does backups", name(state, not))))
+                }
+                (true, None) => {
+                    Err(Not::Yet("no host is up whose agent does backups: is restic there?".to_owned()))
+                }
             }
         }
     }

@@ -23,6 +23,8 @@ pub struct Outline {
     pub options: PolicyOptions,
     /// What is taken of an instance of each group; groups without data are absent.
     pub groups: BTreeMap<String, Vec<Item>>,
+    /// Data that no agent can take: folders beside the compose file that live on the host.
+    pub left_out: Vec<String>,
     /// What its file says that cannot be read; a release of before a key was known may have such.
     pub fault: Option<String>,
 }
@@ -51,6 +53,7 @@ pub fn outline(spec: &AppSpec, catalogue: &Catalogue) -> Outline {
                 Err(fault) => outline.fault = Some(format!("{name}: {fault}")),
             }
         }
+        outline.left_out.extend(std::mem::take(&mut gathered.left_out));
         let items = gathered.items();
         if !items.is_empty() {
             outline.groups.insert(name.to_string(), items);
@@ -67,6 +70,7 @@ struct Gathered {
     files: BTreeMap<String, (Take, Quiesce)>,
     /// Volumes that a server keeps its files in.
     of_servers: BTreeSet<String>,
+    left_out: BTreeSet<String>,
 }
 
 impl Gathered {
@@ -130,6 +134,10 @@ impl Gathered {
         let mut exclude = own.exclude.clone().unwrap_or_default();
         exclude.extend(common.exclude.iter().flatten().cloned());
         for mount in mounts {
+            if mount.name.starts_with("./") {
+                self.left_out.insert(mount.name);
+                continue;
+            }
             self.file(mount, own.include.clone().unwrap_or_default(), &exclude, &quiesce);
         }
     }
@@ -137,9 +145,11 @@ impl Gathered {
     fn file(&mut self, mount: Found, include: Vec<String>, exclude: &[String], quiesce: &Quiesce) {
         let take = match mount.host {
             true => Take::HostPath { path: mount.name.clone(), exclude: exclude.to_vec() },
-            false => {
-                Take::Volume { volume: mount.name.clone(), include: include.clone(), exclude: exclude.to_vec() }
-            }
+            false => Take::Volume {
+                volume: mount.name.clone(),
+                include: include.clone(),
+                exclude: exclude.to_vec(),
+            },
         };
         let known = self.files.entry(mount.name).or_insert((take, quiesce.clone()));
         // A service that is to hold still holds still, whoever else has the volume.
@@ -197,7 +207,9 @@ fn mounts(service: &Service) -> Vec<Found> {
                 MountSource::Volume(volume) => (volume.volume.clone()?, false),
                 MountSource::Host(host) if is_data(&host.path) => (host.path.clone(), true),
                 MountSource::Project(project) => match project.content {
-                    ProjectContent::OnHost | ProjectContent::Seed(_) => (format!("./{}", project.path), false),
+                    ProjectContent::OnHost | ProjectContent::Seed(_) => {
+                        (format!("./{}", project.path), false)
+                    }
                     ProjectContent::File(_) | ProjectContent::Folder(_) => return None,
                 },
                 MountSource::Host(_) | MountSource::Tmpfs(_) => return None,
@@ -220,7 +232,7 @@ fn server_data(method: TakeMethod, mounts: &[Found]) -> Option<String> {
         TakeMethod::Redis => "/data",
         _ => return None,
     };
-    let volumes = || mounts.iter().filter(|mount| !mount.host);
+    let volumes = || mounts.iter().filter(|mount| !mount.host && !mount.name.starts_with("./"));
     let usual = volumes().find(|mount| mount.target.starts_with(folder));
     let only = || volumes().next().filter(|_| volumes().count() == 1);
     usual.or_else(only).map(|mount| mount.name.clone())

@@ -24,6 +24,6 @@ mod tests;
 
 pub(crate) use due::{Set, drill, newest_sets, sets};
 pub use items::{Outline, outline};
-pub use plan::{Ids, Outlines, decide};
+pub use plan::{Ids, Look, Outlines, decide};
 pub use policy::{Drills, Policy, policy};
 pub use status::{AppStanding, CopyStanding, ThreeTwoOne, standing};

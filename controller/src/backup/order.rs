@@ -8,8 +8,8 @@ use crate::state::{
 use omni_common::domain::SecretName;
 use omni_common::domain::app::AppSpec;
 use omni_common::domain::backup::{
-    BackupTask, CheckTask, CopyTask, Credentials, Destination, Forget, Hidden, Instance, ItemName, LocationKind,
-    Probe, PruneTask, ReadPart, Repository, RestoreItem, RestoreTask, RunOrder, TAG_APP, Task,
+    BackupTask, CheckTask, CopyTask, Credentials, Destination, Forget, Hidden, Instance, ItemName,
+    LocationKind, Probe, PruneTask, ReadPart, Repository, RestoreItem, RestoreTask, RunOrder, TAG_APP, Task,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -88,11 +88,15 @@ impl Cx<'_> {
         let app = AppKey { environment: instance.environment.clone(), name: instance.app.clone() };
         let wanted = items.iter().map(|wanted| {
             let Some(item) = outline.item(&instance.group, &wanted.item) else {
-                return gone(format!("release {} of {app} has no data named {}", self.run.release, wanted.item));
+                return gone(format!(
+                    "release {} of {app} has no data named {}",
+                    self.run.release, wanted.item
+                ));
             };
-            let known = self.state.snapshots_of(&app).find(|(key, _)| {
-                key.repository == self.run.repository && key.id == wanted.snapshot
-            });
+            let known = self
+                .state
+                .snapshots_of(&app)
+                .find(|(key, _)| key.repository == self.run.repository && key.id == wanted.snapshot);
             Ok(RestoreItem {
                 item: item.clone(),
                 snapshot: wanted.snapshot.clone(),
@@ -178,10 +182,9 @@ impl Cx<'_> {
                 secret_access_key: self.secret(secret_access_key)?,
                 region: region.clone(),
             },
-            CredentialNames::Sftp { private_key, known_hosts } => Credentials::Sftp {
-                private_key: self.secret(private_key)?,
-                known_hosts: known_hosts.clone(),
-            },
+            CredentialNames::Sftp { private_key, known_hosts } => {
+                Credentials::Sftp { private_key: self.secret(private_key)?, known_hosts: known_hosts.clone() }
+            }
             CredentialNames::Rclone { variables } => {
                 let opened = variables.iter().map(|(name, secret)| Ok((name.clone(), self.secret(secret)?)));
                 Credentials::Rclone { variables: opened.collect::<Result<_, _>>()? }

@@ -20,13 +20,24 @@ pub trait Ids {
     fn run(&mut self) -> RunId;
 }
 
+/// What a decision looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// Runs that are open, and what is due.
+    Everything,
+    /// Runs that are open. Whether something is due changes with time, not with each change of the state.
+    Open,
+}
+
 /// Decides everything that can be decided about `state` at `now`.
-pub fn decide(state: &State, outlines: &Outlines, now: Time, ids: &mut dyn Ids) -> Vec<RunStep> {
+pub fn decide(state: &State, outlines: &Outlines, now: Time, look: Look, ids: &mut dyn Ids) -> Vec<RunStep> {
     // Moments in the state come from other clocks than ours.
     let now = now.max(state.now);
     let mut steps = lost::steps(state, now);
     steps.extend(give::steps(state, outlines, now));
-    steps.extend(due::steps(state, outlines, now, ids));
+    if look == Look::Everything {
+        steps.extend(due::steps(state, outlines, now, ids));
+    }
     steps.truncate(MAX_STEPS);
     steps
 }

@@ -150,8 +150,13 @@ pub fn policy(state: &State, app: &App, release: &PolicyOptions) -> Policy {
         all.next().filter(|_| all.next().is_none()).cloned()
     };
     let to = said.to.clone().or_else(only);
-    let copy_to: Vec<String> =
-        said.copy_to.clone().unwrap_or_default().into_iter().filter(|name| Some(name) != to.as_ref()).collect();
+    let copy_to: Vec<String> = said
+        .copy_to
+        .clone()
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|name| Some(name) != to.as_ref())
+        .collect();
     let zone = said.time_zone.clone().unwrap_or_else(|| "UTC".to_owned());
     let (schedule_text, schedule) = schedule(said.schedule.as_deref(), tier.schedule, &zone);
     let retention = said.retention.clone().unwrap_or_else(|| {

@@ -20,6 +20,8 @@ pub struct AppStanding {
     pub has_data: bool,
     /// Age of the newest proven snapshot; absent when there is none.
     pub age: Option<Duration>,
+    /// Data that is not taken.
+    pub left_out: Vec<String>,
     /// That is more than it may be, or there is none.
     pub overdue: bool,
     /// Why it is not younger, in words.
@@ -30,7 +32,7 @@ pub struct AppStanding {
     pub restore: Option<Duration>,
     /// When it was.
     pub drilled: Option<Time>,
-    /// The last drill failed, or the last that passed is too old, or there was none.
+    /// The last drill failed, the last that passed is too old, or none was done in the time for one.
     pub drill_overdue: bool,
     /// About drills, in words.
     pub drill_why: String,
@@ -71,13 +73,14 @@ pub fn standing(state: &State, app: &App, outline: &Outline, now: Time) -> AppSt
     let policy = policy(state, app, &outline.options);
     let copies: Vec<CopyStanding> =
         policy.to.iter().chain(&policy.copy_to).map(|name| copy(state, app, outline, name)).collect();
-    let has_data = !outline.groups.is_empty();
+    let has_data = !outline.groups.is_empty() || !outline.left_out.is_empty();
     let (proven, why) = proven(&policy, outline, &copies);
     let age = proven.map(|taken| now.since(taken));
     let wanted = has_data && !policy.skip;
     let drill = drill(state, app, &policy, now);
     AppStanding {
         has_data,
+        left_out: outline.left_out.clone(),
         age,
         overdue: wanted && age.is_none_or(|age| age > policy.max_age),
         why,
@@ -132,7 +135,11 @@ fn proven(policy: &Policy, outline: &Outline, copies: &[CopyStanding]) -> (Optio
         return (None, "backups of it are switched off".to_owned());
     }
     if outline.groups.is_empty() {
-        return (None, "it has no data of its own".to_owned());
+        let why = match outline.left_out.is_empty() {
+            true => "it has no data of its own",
+            false => "none of its data can be taken: put it into named volumes",
+        };
+        return (None, why.to_owned());
     }
     let names = |wanted: &dyn Fn(&&CopyStanding) -> bool| {
         let found: Vec<&str> = copies.iter().filter(wanted).map(|one| one.repository.as_str()).collect();
@@ -166,7 +173,9 @@ fn drill(state: &State, app: &App, policy: &Policy, now: Time) -> Drilled {
         let why = "drills are switched off".to_owned();
         return Drilled { took: None, at: None, overdue: false, why };
     };
-    let over = |run: &&Run| run.kind() == RunKind::Drill && run.app.as_ref() == Some(&app.key) && run.state.is_over();
+    let over = |run: &&Run| {
+        run.kind() == RunKind::Drill && run.app.as_ref() == Some(&app.key) && run.state.is_over()
+    };
     let mut past: Vec<&Run> = state.runs.values().map(|run| &**run).filter(over).collect();
     past.retain(|run| run.state != RunState::Cancelled);
     past.sort_by_key(|run| run.ended);
@@ -178,7 +187,8 @@ fn drill(state: &State, app: &App, policy: &Policy, now: Time) -> Drilled {
     let at = passed.and_then(|run| run.ended);
     let old = at.is_none_or(|at| now.since(at) > drills.max_age);
     let (overdue, why) = match (past.last(), at) {
-        (None, _) => (true, "no drill has been done yet".to_owned()),
+        // A young app's first one is yet to come.
+        (None, _) => (now.since(app.created) > drills.max_age, "no drill has been done yet".to_owned()),
         (Some(last), _) if last.state == RunState::Succeeded && !good(&last) => {
             (true, "the last drill took longer than it may".to_owned())
         }

@@ -1,8 +1,8 @@
 //! Answers what agents ask for: specifications and files of releases here, images in `images.rs`.
 
 use super::accept::Gateway;
-use super::{images, runs};
 use super::sessions::Session;
+use super::{images, runs};
 use crate::state::State;
 use omni_common::domain::app::ContentDigest;
 use omni_common::ids::HostId;

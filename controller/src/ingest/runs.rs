@@ -35,7 +35,11 @@ pub(super) fn desired(state: &State, host: HostId) -> DesiredRuns {
 }
 
 /// What a run of this host is about, as JSON.
-pub(super) fn order(gateway: &Gateway, host: HostId, id: RunId) -> Result<Zeroizing<Vec<u8>>, (&'static str, String)> {
+pub(super) fn order(
+    gateway: &Gateway,
+    host: HostId,
+    id: RunId,
+) -> Result<Zeroizing<Vec<u8>>, (&'static str, String)> {
     let state = gateway.store.current();
     let found = state.runs.get(&id).filter(|run| run.host == Some(host) && !run.state.is_over());
     let run = found.ok_or_else(|| ("not_found", "this host has no such run".to_owned()))?;
@@ -43,7 +47,8 @@ pub(super) fn order(gateway: &Gateway, host: HostId, id: RunId) -> Result<Zeroiz
         order::OrderError::Gone(_) => ("not_found", error.to_string()),
         order::OrderError::Sealed(_) => ("unavailable", error.to_string()),
     })?;
-    let bytes = Zeroizing::new(serde_json::to_vec(&order).map_err(|error| ("unavailable", error.to_string()))?);
+    let bytes =
+        Zeroizing::new(serde_json::to_vec(&order).map_err(|error| ("unavailable", error.to_string()))?);
     match bytes.len() <= MAX_RUN_ORDER {
         true => Ok(bytes),
         false => Err(("unavailable", format!("the order is larger than {MAX_RUN_ORDER} bytes"))),

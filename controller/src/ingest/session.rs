@@ -10,8 +10,8 @@ use omni_certs::Role;
 use omni_common::domain::HostFacts;
 use omni_common::ids::{HostId, SessionId};
 use omni_common::wire::{
-    AgentFrame, AllocationReport, CAPABILITY_IMAGES, CAPABILITY_RUN, CAPABILITY_RUNS, CloseCode, GatewayFrame, Hello,
-    PROTOCOL_MAX, PROTOCOL_MIN, TelemetryFrame, Welcome, settle_protocol,
+    AgentFrame, AllocationReport, CAPABILITY_IMAGES, CAPABILITY_RUN, CAPABILITY_RUNS, CloseCode,
+    GatewayFrame, Hello, PROTOCOL_MAX, PROTOCOL_MIN, TelemetryFrame, Welcome, settle_protocol,
 };
 use omni_transport::{Connection, FrameError, FrameReader, FrameWriter};
 use std::sync::Arc;

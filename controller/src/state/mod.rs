@@ -14,6 +14,8 @@ pub mod snapshot;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_backups;
 
 pub use apply::apply;
 pub(crate) use apply::is_quiet;

@@ -2,7 +2,7 @@ use super::command::{HostPatch, HostTransition};
 use super::*;
 use omni_certs::SecretHash;
 use omni_common::clock::Time;
-use omni_common::ids::{BootId, ClusterId, ControllerId, HostId, RequestId, TokenId};
+use omni_common::ids::{BootId, ClusterId, ControllerId, HostId, RequestId, RunId, TokenId};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -327,6 +327,13 @@ fn log_entries_keep_their_bytes() {
         Command::RemoveController(ControllerId(2)),
         Command::CreateEnvironment("staging".into()),
         Command::SetLiveness(LivenessConfig::default()),
+        Command::PutSecret {
+            name: omni_common::domain::SecretName::new("a/b").expect("a name"),
+            version: super::command::NewSecret { size: 1, sealed: vec![9] },
+            expect: Some(0),
+        },
+        Command::AdoptRuns(vec![super::command::RunStep::Give { run: RunId::from_u128(6), host }]),
+        Command::RecordRunner { host, able: true },
     ];
     let text: String = commands
         .into_iter()

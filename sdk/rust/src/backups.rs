@@ -4,8 +4,8 @@ use crate::call::Call;
 use crate::client::Client;
 use crate::error::Result;
 use omni_common::api::v1::{
-    AppBackupView, BackupDefaults, BackupPolicyView, CreateRepository, Page, RepositoryView, RestorePlan, RunView,
-    RunsQuery, SnapshotView, SnapshotsQuery, StartRestore, StartRun,
+    AppBackupView, BackupDefaults, BackupPolicyView, CreateRepository, Page, RepositoryView, RestorePlan,
+    RunView, RunsQuery, SnapshotView, SnapshotsQuery, StartRestore, StartRun,
 };
 use omni_common::domain::backup::PolicyOptions;
 use reqwest::Method;

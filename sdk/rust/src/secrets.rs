@@ -25,7 +25,12 @@ impl Client {
     }
 
     /// Puts a new version of a secret, if it is still at `revision` when one is given; zero for a new one.
-    pub async fn put_secret(&self, name: &str, body: &PutSecret, revision: Option<u64>) -> Result<SecretView> {
+    pub async fn put_secret(
+        &self,
+        name: &str,
+        body: &PutSecret,
+        revision: Option<u64>,
+    ) -> Result<SecretView> {
         self.write(Call::change(Method::PUT, &of(name)).body(body).if_revision(revision)).await
     }
 

@@ -23,8 +23,8 @@ pub use hidden::Hidden;
 pub use item::{Item, ItemName, MAX_ITEMS, Quiesce, Take};
 pub use location::{BadLocation, Location, LocationKind, Place};
 pub use options::{
-    DrillOptions, MAX_COPIES, OptionsOf, PolicyOptions, QuiesceOption, ServiceOptions, TakeMethod, common_options,
-    option_fault, policy_options, service_options,
+    DrillOptions, MAX_COPIES, OptionsOf, PolicyOptions, QuiesceOption, ServiceOptions, TakeMethod,
+    common_options, option_fault, policy_options, service_options,
 };
 pub use order::{
     BackupTask, CheckTask, CopyTask, Credentials, Destination, Forget, Instance, Probe, PruneTask, ReadPart,

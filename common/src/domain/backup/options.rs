@@ -14,9 +14,8 @@ const MAX_LIST: usize = 64;
 const MAX_TEXT: usize = 1024;
 
 /// Keys that speak of the app as a whole.
-const APP_ONLY: [&str; 9] = [
-    "to", "copy_to", "schedule", "time_zone", "jitter", "max_duration", "max_age", "retention", "drill",
-];
+const APP_ONLY: [&str; 9] =
+    ["to", "copy_to", "schedule", "time_zone", "jitter", "max_duration", "max_age", "retention", "drill"];
 /// Keys that speak of one service's data.
 const SERVICE_ONLY: [&str; 5] = ["method", "databases", "include", "save", "load"];
 /// Keys of both.
@@ -184,7 +183,9 @@ impl PolicyOptions {
     pub fn check(&self) -> Result<(), String> {
         let zone = self.time_zone.as_deref().unwrap_or("UTC");
         let drill = self.drill.as_ref();
-        for text in [self.schedule.as_deref(), drill.and_then(|drill| drill.schedule.as_deref())].into_iter().flatten()
+        for text in [self.schedule.as_deref(), drill.and_then(|drill| drill.schedule.as_deref())]
+            .into_iter()
+            .flatten()
         {
             Schedule::new(text, zone).map_err(|error| error.to_string())?;
         }
@@ -279,7 +280,9 @@ fn check_retention(retention: &BTreeMap<String, String>) -> Result<(), String> {
         };
         if !good {
             let wanted = if key == "last" { "a number" } else { "a length of time as `30d`" };
-            return Err(format!("`{key}: {value}` is not {wanted}; counts let an intruder push good snapshots out"));
+            return Err(format!(
+                "`{key}: {value}` is not {wanted}; counts let an intruder push good snapshots out"
+            ));
         }
     }
     Ok(())

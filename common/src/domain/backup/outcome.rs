@@ -97,7 +97,8 @@ pub struct RunOutcome {
     pub began: Time,
     /// When it was done.
     pub ended: Time,
-    /// What became of each item, in the order of the task; empty for tasks without items.
+    /// What became of each item, in the order of the task; empty for tasks without items. Of a copy: one for each snapshot
+    /// that was copied, with the id of the copy, and as fact `source` the id of what was copied.
     pub items: Vec<ItemOutcome>,
     /// Stable word for why it failed, e.g. `wrong_password`, `repository_missing`, `locked`, `full`, `damaged`.
     pub code: Option<String>,

@@ -34,8 +34,8 @@ use crate::paths;
 use crate::report::Report;
 use crate::suggest;
 use field::Field;
-use omni_common::domain::backup::OptionsOf;
 use omni_common::domain::app::{AppSpec, ContentDigest, FileRef, MAX_SERVICES, OmniOptions, ServiceName};
+use omni_common::domain::backup::OptionsOf;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Words that may stand at a place.

@@ -5,8 +5,8 @@ use crate::fault::quoted;
 use crate::report::{At, Report};
 use crate::units;
 use crate::yaml::{Node, Value};
-use omni_common::domain::backup::{OptionsOf, option_fault};
 use omni_common::domain::app::{Failover, FailoverMode, GroupName, OmniOptions};
+use omni_common::domain::backup::{OptionsOf, option_fault};
 use serde_json::Value as Json;
 
 /// What `x-omni` says, with the places for what may contradict something else.

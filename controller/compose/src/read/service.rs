@@ -6,8 +6,8 @@ use super::omni::{self, Omni};
 use super::{Reader, build, limits, network, process, storage};
 use crate::fault::{FaultKind, quoted};
 use crate::report::{At, Report};
-use omni_common::domain::backup::OptionsOf;
 use omni_common::domain::app::{RestartPolicy, Service, ServiceName};
+use omni_common::domain::backup::OptionsOf;
 use std::collections::BTreeMap;
 
 /// Longest reference of an image, characters.

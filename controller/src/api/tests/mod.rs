@@ -2,6 +2,7 @@
 
 mod alerts;
 mod apps;
+mod backups;
 mod hosts;
 mod idempotency;
 mod openapi;

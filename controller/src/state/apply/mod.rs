@@ -19,7 +19,8 @@ pub(crate) use runs::is_quiet;
 
 use super::command::{ActorKind, Command, Outcome, Proposal, Refusal, RefusalCode, Reply, Steer};
 use super::model::{
-    AuditEntry, Goal, KEYED_REPLIES_FOR, MAX_KEYED_REPLIES, MAX_OWN_REPLIES, RunKind, State, StoredReply, subject,
+    AuditEntry, Goal, KEYED_REPLIES_FOR, MAX_KEYED_REPLIES, MAX_OWN_REPLIES, RunKind, State, StoredReply,
+    subject,
 };
 use imbl::OrdMap;
 use omni_common::ids::RequestId;

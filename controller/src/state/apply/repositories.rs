@@ -58,7 +58,8 @@ pub(super) fn create(
     }
     let needed = new.credentials.names().into_iter().chain([&new.password]);
     if let Some(missing) = needed.into_iter().find(|name| !state.secrets.contains_key(*name)) {
-        let message = format!("there is no secret `{missing}`; put it first with `omni secrets put {missing}`");
+        let message =
+            format!("there is no secret `{missing}`; put it first with `omni secrets put {missing}`");
         return Err(Refusal::new(RefusalCode::NotFound, message));
     }
     let repository = BackupRepository {

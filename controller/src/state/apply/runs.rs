@@ -5,7 +5,8 @@ use super::records::{EventDraft, emit};
 use super::snapshots;
 use crate::state::command::{Proposal, Refusal, RefusalCode, Reply, RunStep};
 use crate::state::model::{
-    AppKey, Checked, Goal, HostStatus, MAX_OPEN_RUNS, MAX_RUNS, MAX_RUNS_OF_KIND, Run, RunKind, RunTask, State,
+    AppKey, Checked, Goal, HostStatus, MAX_OPEN_RUNS, MAX_RUNS, MAX_RUNS_OF_KIND, Run, RunKind, RunTask,
+    State,
 };
 use omni_common::clock::Time;
 use omni_common::domain::AllocationState;
@@ -16,6 +17,8 @@ use std::sync::Arc;
 
 /// Code of a check that found damage.
 const DAMAGED: &str = "damaged";
+/// Code of a run that did not find its snapshots.
+const SNAPSHOT_MISSING: &str = "snapshot_missing";
 
 /// Runs that a person or program asks for: all of them, or none.
 pub(super) fn start(
@@ -222,6 +225,9 @@ fn finish(state: &mut State, run: &Arc<Run>, outcome: &RunOutcome, proposal: &Pr
     begun.began = begun.began.or(Some(outcome.began));
     let (code, message) = (outcome.code.as_deref().map(cut), outcome.message.as_deref().map(cut));
     conclude(state, &Arc::new(begun), outcome.state, (code.clone(), message), items, proposal.at);
+    if code.as_deref() == Some(SNAPSHOT_MISSING) {
+        snapshots::not_found(state, run);
+    }
     let whole = outcome.state == RunState::Succeeded;
     match &run.task {
         RunTask::Check { .. } if whole || code.as_deref() == Some(DAMAGED) => {
@@ -340,7 +346,8 @@ fn tell(state: &mut State, run: &Run, at: Time) {
         (_, RunKind::Check) => ("check.failed", "failed"),
         _ => ("backup.failed", "failed"),
     };
-    let place = run.to.as_deref().map_or_else(|| run.repository.clone(), |to| format!("{} to {to}", run.repository));
+    let place =
+        run.to.as_deref().map_or_else(|| run.repository.clone(), |to| format!("{} to {to}", run.repository));
     let reason = run.message.as_ref().map(|message| format!(": {message}")).unwrap_or_default();
     let message = match run.app {
         Some(_) => format!("{kind} of {} ({place}) {how}{reason}", run.subject()),
@@ -393,7 +400,8 @@ fn bounded(items: &[ItemOutcome]) -> Vec<ItemOutcome> {
         item.missing = item.missing.iter().take(missing).map(|path| cut(path)).collect();
         missing -= item.missing.len();
         item.message = item.message.as_deref().map(cut);
-        item.snapshot = item.snapshot.filter(|id| id.len() <= 64 && id.chars().all(|c| c.is_ascii_hexdigit()));
+        item.snapshot =
+            item.snapshot.filter(|id| id.len() <= 64 && id.chars().all(|c| c.is_ascii_hexdigit()));
         item
     };
     items.iter().take(MAX_ITEMS).map(&mut take).collect()

@@ -1,9 +1,7 @@
 //! Secrets: versions come, and the oldest go.
 
 use crate::state::command::{NewSecret, Proposal, Refusal, RefusalCode, Reply};
-use crate::state::model::{
-    MAX_SECRET_VERSIONS, MAX_SECRETS, MAX_SECRETS_SIZE, Secret, SecretVersion, State,
-};
+use crate::state::model::{MAX_SECRET_VERSIONS, MAX_SECRETS, MAX_SECRETS_SIZE, Secret, SecretVersion, State};
 use omni_common::domain::SecretName;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -61,11 +59,7 @@ pub(super) fn put(
     Ok(Reply::Secret(number))
 }
 
-pub(super) fn delete(
-    state: &mut State,
-    name: &SecretName,
-    version: Option<u64>,
-) -> Result<Reply, Refusal> {
+pub(super) fn delete(state: &mut State, name: &SecretName, version: Option<u64>) -> Result<Reply, Refusal> {
     let Some(known) = state.secrets.get(name) else {
         return Err(Refusal::new(RefusalCode::NotFound, format!("no secret `{name}`")));
     };

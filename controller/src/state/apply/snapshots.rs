@@ -7,6 +7,30 @@ use omni_common::clock::Time;
 use omni_common::domain::backup::{ItemOutcome, RunState};
 use std::sync::Arc;
 
+/// What the items of a copy say about where they come from: the id of the snapshot that was copied.
+const COPY_SOURCE: &str = "source";
+
+/// Forgets what a run was to use and did not find: retention has been at it, or a person.
+pub(super) fn not_found(state: &mut State, run: &Run) {
+    let ids: Vec<&String> = match &run.task {
+        RunTask::Copy { snapshots } => snapshots.iter().collect(),
+        RunTask::Restore { items, .. } | RunTask::Drill { items, .. } => {
+            items.iter().map(|item| &item.snapshot).collect()
+        }
+        _ => return,
+    };
+    let Some(app) = &run.app else { return };
+    let gone: Vec<SnapshotKey> = state
+        .snapshots_of(app)
+        .map(|(key, _)| key)
+        .filter(|key| key.repository == run.repository && ids.contains(&&key.id))
+        .cloned()
+        .collect();
+    for key in gone {
+        state.snapshots.remove(&key);
+    }
+}
+
 /// Notes the snapshots that a run left.
 pub(super) fn note(state: &mut State, run: &Run, items: &[ItemOutcome], at: Time) {
     let made = |item: &&ItemOutcome| matches!(item.state, RunState::Succeeded | RunState::Partial);
@@ -17,8 +41,11 @@ pub(super) fn note(state: &mut State, run: &Run, items: &[ItemOutcome], at: Time
             }
         }
         RunTask::Copy { snapshots } => {
-            for (from, item) in snapshots.iter().zip(items).filter(|(_, item)| made(item)) {
-                copied(state, run, from, item, at);
+            for item in items.iter().filter(made) {
+                let source = item.facts.get(COPY_SOURCE).filter(|source| snapshots.contains(source));
+                if let Some(from) = source {
+                    copied(state, run, from, item, at);
+                }
             }
         }
         _ => {}

@@ -173,13 +173,12 @@ impl State {
     }
 
     /// The snapshots of an app, oldest first.
-    pub fn snapshots_of(&self, app: &AppKey) -> impl DoubleEndedIterator<Item = (&SnapshotKey, &Arc<Snapshot>)> {
-        let first = |taken| SnapshotKey {
-            app: app.clone(),
-            taken,
-            repository: String::new(),
-            id: String::new(),
-        };
+    pub fn snapshots_of(
+        &self,
+        app: &AppKey,
+    ) -> impl DoubleEndedIterator<Item = (&SnapshotKey, &Arc<Snapshot>)> {
+        let first =
+            |taken| SnapshotKey { app: app.clone(), taken, repository: String::new(), id: String::new() };
         let (from, to) = (first(Time::from_millis(i64::MIN)), first(Time::from_millis(i64::MAX)));
         self.snapshots.range(from..to)
     }

@@ -7,10 +7,10 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use omni_common::api::v1::{
     AccessRole, AccessScope, AlertmanagerMessage, AlertsQuery, AppsQuery, AuditQuery, BackupDefaults,
-    CommaList, ContainersQuery, CreateApiToken, CreateEnvironment, CreateJoinToken, CreateRepository, Deploy, DiffQuery, DrainHost,
-    EventFilter, EventsQuery, HostsQuery, ImagesQuery, JoinRole, LivenessTimes, LogsQuery, MetricsQuery,
-    MetricsSource, PushQuery, PutSecret, ReadProject, Rollback, RunsQuery, SnapshotsQuery, StartRestore,
-    StartRun, SteerAction, TokensQuery, UpdateApp, UpdateHost,
+    CommaList, ContainersQuery, CreateApiToken, CreateEnvironment, CreateJoinToken, CreateRepository, Deploy,
+    DiffQuery, DrainHost, EventFilter, EventsQuery, HostsQuery, ImagesQuery, JoinRole, LivenessTimes,
+    LogsQuery, MetricsQuery, MetricsSource, PushQuery, PutSecret, ReadProject, Rollback, RunsQuery,
+    SnapshotsQuery, StartRestore, StartRun, SteerAction, TokensQuery, UpdateApp, UpdateHost,
 };
 use omni_common::clock::Time;
 use omni_common::domain::backup::{Hidden, PolicyOptions, Span};
