@@ -16,6 +16,7 @@ mod apps;
 mod backups;
 mod call;
 mod client;
+mod duplex;
 mod endpoints;
 mod error;
 mod events;
