@@ -1,6 +1,7 @@
 //! A controller that serves fixtures, and a user who runs `omni` against it.
 
 mod apps;
+mod backups;
 
 use crate::fixtures;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
@@ -240,6 +241,7 @@ fn router(fake: Fake) -> Router {
         .merge(writes)
         .merge(sockets)
         .merge(apps::router())
+        .merge(backups::router())
         .fallback(|request: Request| async move {
             let what = format!("the API has no {} {}", request.method(), request.uri().path());
             problem(StatusCode::NOT_FOUND, "no_route", &what)

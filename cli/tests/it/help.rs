@@ -2,7 +2,7 @@
 
 use crate::fake::{Mood, World};
 
-const VERBS: [&str; 56] = [
+const VERBS: [&str; 77] = [
     "",
     "login",
     "logout",
@@ -48,6 +48,27 @@ const VERBS: [&str; 56] = [
     "logs",
     "exec",
     "events",
+    "backup",
+    "backup status",
+    "backup run",
+    "backup list",
+    "backup show",
+    "backup cancel",
+    "backup repo",
+    "backup repo add",
+    "backup repo check",
+    "backup repo prune",
+    "backup repo rm",
+    "backup policy set",
+    "backup defaults",
+    "snapshots",
+    "restore",
+    "drills",
+    "drills run",
+    "secrets",
+    "secrets put",
+    "secrets get",
+    "secrets rm",
     "token",
     "token create",
     "token create-api",

@@ -4,6 +4,7 @@
 //! problem: a call that the API does not have fails here. Screens are snapshots; review them in the diff.
 
 mod apps;
+mod backups;
 mod completion;
 mod deploy;
 mod errors;
