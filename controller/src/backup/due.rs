@@ -204,13 +204,14 @@ impl<'a> Due<'a> {
                 let snapshots: Vec<String> = set.items.iter().map(|item| item.snapshot.clone()).collect();
                 let task = RunTask::Copy { snapshots };
                 let attempt = match self.newest(RunKind::Copy, &subject, Some(to)) {
-                    Some(before) if before.task == task && before.state != RunState::Cancelled => {
+                    Some(before) if before.task == task && before.state == RunState::Failed => {
                         let pause = PAUSES.get(before.attempt as usize - 1).copied().unwrap_or(SELDOM);
                         if before.ended.is_none_or(|ended| self.now.since(ended) < pause) {
                             continue;
                         }
                         before.attempt + 1
                     }
+                    // It was done, whatever was told of it, or a person does not want it.
                     Some(before) if before.task == task => continue,
                     _ => 1,
                 };

@@ -23,6 +23,8 @@ pub struct Outline {
     pub options: PolicyOptions,
     /// What is taken of an instance of each group; groups without data are absent.
     pub groups: BTreeMap<String, Vec<Item>>,
+    /// Components of the platform that the data belongs to, by their label.
+    pub components: BTreeSet<String>,
     /// Data that no agent can take: folders beside the compose file that live on the host.
     pub left_out: Vec<String>,
     /// What its file says that cannot be read; a release of before a key was known may have such.
@@ -54,6 +56,7 @@ pub fn outline(spec: &AppSpec, catalogue: &Catalogue) -> Outline {
             }
         }
         outline.left_out.extend(std::mem::take(&mut gathered.left_out));
+        outline.components.append(&mut gathered.components);
         let items = gathered.items();
         if !items.is_empty() {
             outline.groups.insert(name.to_string(), items);
@@ -71,6 +74,7 @@ struct Gathered {
     /// Volumes that a server keeps its files in.
     of_servers: BTreeSet<String>,
     left_out: BTreeSet<String>,
+    components: BTreeSet<String>,
 }
 
 impl Gathered {
@@ -85,7 +89,9 @@ impl Gathered {
         if own.skip == Some(true) {
             return;
         }
-        let known = service.labels.get(LABEL_COMPONENT).and_then(|label| catalogue.get(label));
+        let label = service.labels.get(LABEL_COMPONENT);
+        let dumped = self.dumps.len();
+        let known = label.and_then(|label| catalogue.get(label));
         let known = known.map(|component| &component.backup);
         let method = own.method.unwrap_or_else(|| method(service, known.map(|known| known.method)));
         let quiesce = own.quiesce.as_ref().or(common.quiesce.as_ref());
@@ -129,6 +135,9 @@ impl Gathered {
                     self.dumps.push((format!("command-{name}"), take, quiesce.clone()));
                 }
             }
+        }
+        if !mounts.is_empty() || self.dumps.len() > dumped {
+            self.components.extend(label.cloned());
         }
         self.of_servers.extend(data);
         let mut exclude = own.exclude.clone().unwrap_or_default();

@@ -20,6 +20,8 @@ pub struct AppStanding {
     pub has_data: bool,
     /// Age of the newest proven snapshot; absent when there is none.
     pub age: Option<Duration>,
+    /// Components of the platform that its data belongs to.
+    pub components: BTreeSet<String>,
     /// Data that is not taken.
     pub left_out: Vec<String>,
     /// That is more than it may be, or there is none.
@@ -80,6 +82,7 @@ pub fn standing(state: &State, app: &App, outline: &Outline, now: Time) -> AppSt
     let drill = drill(state, app, &policy, now);
     AppStanding {
         has_data,
+        components: outline.components.clone(),
         left_out: outline.left_out.clone(),
         age,
         overdue: wanted && age.is_none_or(|age| age > policy.max_age),

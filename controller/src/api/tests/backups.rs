@@ -158,7 +158,10 @@ async fn what_is_unproven_is_never_green() {
     assert!(shop.sentence.contains("loses all its data"), "{}", shop.sentence);
     assert!(shop.missing.iter().any(|why| why.contains("1 of 3 copies")), "{:?}", shop.missing);
     let text = site.get("/metrics").await.text();
-    assert!(text.contains("omni_backup_protected{app=\"shop\",environment=\"default\"} 0"), "{text}");
+    assert!(
+        text.contains("omni_backup_protected{app=\"shop\",component=\"shop\",environment=\"default\"} 0"),
+        "{text}"
+    );
     let body = json!({"environment": "default", "app": "shop", "dry_run": true});
     site.post("/api/v1/backup/restores", body).await.problem(404, "not_found");
     assert!(site.get("/api/v1/backup/snapshots").await.ok::<Page<SnapshotView>>().items.is_empty());
