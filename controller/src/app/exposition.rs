@@ -9,7 +9,7 @@ use super::cluster::host_counts;
 use super::ports::HostObserved;
 use super::protection::protection;
 use crate::backup::AppStanding;
-use crate::state::{AppKey, Host, HostStatus, State};
+use crate::state::{AppKey, Goal, Host, HostStatus, State};
 use omni_common::api::v1::Protection;
 use omni_common::clock::Time;
 use omni_common::domain::{Container, ContainerSample, ContainerState, Health, HostSample};
@@ -83,7 +83,7 @@ impl App {
     /// How backups stand, a line for each component with data: those of the platform by their label, others by their
     /// app's name. Apps that need none are left out.
     fn backup_lines(&self, page: &mut Page, state: &State) {
-        for (app, own) in self.standings(state) {
+        for (app, own) in self.standings(state).into_iter().filter(|(app, _)| app.goal == Goal::Run) {
             let protection = protection(&own);
             if protection == Protection::NotNeeded {
                 continue;

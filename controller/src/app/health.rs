@@ -5,7 +5,7 @@ use super::cluster::host_counts;
 use super::ports::Group;
 use super::protection::protection;
 use crate::backup::AppStanding;
-use crate::state::{App as AppState, HostStatus, State};
+use crate::state::{App as AppState, Goal, HostStatus, State};
 use omni_common::api::v1::{ClusterHealth, ContainerCounts, HealthCheck, HealthState, Protection};
 use omni_common::clock::Time;
 
@@ -177,8 +177,10 @@ fn backups(state: &State, standings: &[(&AppState, AppStanding)]) -> HealthCheck
         return check("backups", HealthState::Degraded, format!("damaged repositories: {names}"), look);
     }
     let such = |wanted: fn(&AppStanding) -> bool| {
+        // Data of what is stopped does not change.
+        let run = standings.iter().filter(|(app, _)| app.goal == Goal::Run);
         let found: Vec<String> =
-            standings.iter().filter(|(_, own)| wanted(own)).map(|(app, _)| app.key.to_string()).collect();
+            run.filter(|(_, own)| wanted(own)).map(|(app, _)| app.key.to_string()).collect();
         named(found.iter().map(String::as_str))
     };
     let overdue = such(|own| matches!(protection(own), Protection::Overdue | Protection::Unprotected));

@@ -40,8 +40,9 @@ impl App {
         let written = self.write(call, build).await?;
         let state = &written.state;
         let run = begun(&written.reply).first().and_then(|id| state.runs.get(id));
+        let stops = run.is_some_and(|run| matches!(run.task, RunTask::Restore { start: true, .. }));
         let run = run.map(|run| self.run_view(state, run));
-        Ok(View { index: state.index, body: RestorePlan { run, ..self.found(state, body)?.plan } })
+        Ok(View { index: state.index, body: RestorePlan { run, stops, ..self.found(state, body)?.plan } })
     }
 
     fn found(&self, state: &State, body: &StartRestore) -> Result<Found, AppError> {

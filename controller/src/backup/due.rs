@@ -140,8 +140,13 @@ impl<'a> Due<'a> {
                     millis(policy.max_duration),
                 )
             };
+            // The first one is made up for at once, when there is something that works to take it from.
+            let first = !self.state.run_marks.contains_key(&(RunKind::Backup, subject.clone()));
+            if first && !held.is_healthy() {
+                continue;
+            }
             let open = self.is_open(RunKind::Backup, &subject, None);
-            let due = self.due(RunKind::Backup, &subject, &policy.schedule, policy.jitter, app.created);
+            let due = self.due(RunKind::Backup, &subject, &policy.schedule, policy.jitter, Time::EPOCH);
             if let Some((at, late)) = due {
                 if let (false, Some(wait)) = (open, self.made_up(&subject, &app.key, &instance, policy, late))
                 {

@@ -454,8 +454,6 @@ pub enum RunStep {
         /// One sentence.
         why: String,
     },
-    /// Snapshots that lie in their repository no more.
-    Forget(Vec<SnapshotKey>),
 }
 
 /// A release on its way into the state.

@@ -157,11 +157,6 @@ fn step_of(state: &mut State, step: &RunStep, proposal: &Proposal) -> Option<()>
             let run = open(state, run)?;
             conclude(state, &run, *how, (Some(code.clone()), Some(why.clone())), Vec::new(), proposal.at);
         }
-        RunStep::Forget(keys) => {
-            for key in keys {
-                state.snapshots.remove(key);
-            }
-        }
     }
     Some(())
 }
