@@ -46,7 +46,12 @@ mod tests {
         releases[0].images = vec![long("registry.lan/shop"), long("registry.lan/db")];
         let mut firing = fixtures::alerts();
         firing[0].summary = Some(long("shop"));
-        let tables: [(&str, Table); 9] = [
+        let tables: [(&str, Table); 14] = [
+            ("backup status", backup::status::table(&fixtures::backup_status(), now)),
+            ("backup list", backup::runs::table(&fixtures::runs(), now)),
+            ("backup repo", backup::repo::table(&fixtures::repositories(), now)),
+            ("snapshots", backup::snapshots::table(&fixtures::snapshots(), now)),
+            ("secrets", secrets::table(&fixtures::secrets(), now)),
             ("alerts", alerts::table(&firing, now)),
             ("apps", apps::list::table(&apps, now)),
             ("releases", apps::releases::table(&releases, now)),

@@ -163,10 +163,10 @@ impl Gathered {
         let known = self.files.entry(mount.name).or_insert((take, quiesce.clone()));
         // A service that is to hold still holds still, whoever else has the volume.
         known.1 = both(&known.1, quiesce);
-        if let Take::Volume { include: all, .. } = &mut known.0 {
-            if include.is_empty() {
-                all.clear();
-            }
+        if let Take::Volume { include: all, .. } = &mut known.0
+            && include.is_empty()
+        {
+            all.clear();
         }
     }
 
