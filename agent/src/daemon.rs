@@ -4,7 +4,7 @@ use crate::collectors::Roots;
 use crate::config::Config;
 use crate::credentials::StoredCredentials;
 use crate::docker::Watcher;
-use crate::executors::converge::{Converger, Dirs};
+use crate::executors::converge::{Converger, Dirs, Holds};
 use crate::host::Host;
 use crate::images::Images;
 use crate::ledger::{Ledger, LedgerError, StoredIdentity};
@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 /// Secrets of apps lie here while they run: `/run` is in memory on every system that has one.
 const SECRETS: &str = "/run/omni/secrets";
 /// After the stop token, parts have this long to end.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(8);
 
 /// The agent cannot run, or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -75,12 +75,22 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), RunError
         Dirs { files: config.data_dir.join("apps"), secrets: Path::new(SECRETS).join(host_id.to_string()) };
     let depot = Depot::open(ledger.clone())?;
     let images = Arc::new(Images::new(docker.clone(), config.data_dir.join("images")));
-    let workloads = Converger::new(host_id, depot, docker.clone(), images.clone(), dirs, clock.clone());
+    let holds = Arc::new(Holds::open(ledger.clone())?);
+    let workloads = Converger::new(
+        host_id,
+        depot,
+        docker.clone(),
+        images.clone(),
+        dirs.clone(),
+        holds.clone(),
+        clock.clone(),
+    );
     let host = Host::start(Roots::default(), Some(history), clock.clone()).map_err(RunError::Collectors)?;
     let agent = Arc::new(Agent::new(Parts {
         network: network.clone(),
         machine: Arc::new(LocalMachine::new(docker, host, images)),
         workloads: Arc::new(workloads),
+        runs: Arc::new(crate::runs::Runs::none(clock.clone())),
         book: Arc::new(Book::new(controllers, Some(ledger.clone()))),
         credentials: Some(Arc::new(StoredCredentials::new(ledger.clone(), tls, identity))),
         clock,
