@@ -102,6 +102,13 @@ impl Engine {
         }
     }
 
+    /// The command that a container was made with, its image's where none was given.
+    pub async fn command_of(&self, id: &str) -> Result<Vec<String>, DockerError> {
+        check_reference(id)?;
+        let found = self.quick("inspect", self.docker.inspect_container(id, None)).await?;
+        Ok(found.config.and_then(|config| config.cmd).unwrap_or_default())
+    }
+
     /// Freezes the processes of a container.
     pub async fn pause(&self, id: &str) -> Result<(), DockerError> {
         check_reference(id)?;

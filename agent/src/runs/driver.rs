@@ -75,7 +75,7 @@ impl Runs {
 
     /// Whether this host does runs.
     pub fn able(&self) -> bool {
-        self.doer.is_some()
+        self.doer.as_ref().is_some_and(|doer| doer.able())
     }
 
     /// A gateway said what to do. Returns at once.

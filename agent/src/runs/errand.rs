@@ -11,6 +11,11 @@ use tokio_util::sync::CancellationToken;
 /// Does runs on a host.
 #[async_trait]
 pub trait Doer: Send + Sync + 'static {
+    /// Whether it can do tasks at all. What an earlier process has left behind is undone even where it cannot.
+    fn able(&self) -> bool {
+        true
+    }
+
     /// Does a task to its end, which the errand's token brings about soon when it is cancelled.
     async fn perform(&self, order: &RunOrder, errand: &Errand) -> Done;
 

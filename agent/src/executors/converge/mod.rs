@@ -29,7 +29,7 @@ mod tests;
 
 pub use holds::Holds;
 pub use plan::Dirs;
-pub(crate) use run::{Fault, Needed, api_of, ensure_image, last_words, volume_request, whose};
+pub(crate) use run::{Needed, api_of, ensure_image, last_words, volume_request, whose};
 
 use crate::docker::Handle;
 use crate::images::{Images, Uplink};
