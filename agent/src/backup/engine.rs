@@ -101,6 +101,10 @@ impl Docker for RealDocker {
         Ok(self.holds.bar(volumes, run).await?)
     }
 
+    fn is_barred(&self, volume: &str) -> bool {
+        self.holds.barred().contains_key(volume)
+    }
+
     async fn unbar(&self, volumes: &BTreeSet<String>) -> Result<(), Failure> {
         Ok(self.holds.unbar(volumes).await?)
     }

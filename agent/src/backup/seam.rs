@@ -107,6 +107,8 @@ pub trait Docker: Send + Sync + 'static {
     async fn release(&self, id: &str) -> Result<(), DockerError>;
     /// From now on nothing is started on these volumes, also after a restart.
     async fn bar(&self, volumes: &BTreeSet<String>, run: RunId) -> Result<(), Failure>;
+    /// Whether a volume's restore has not ended well.
+    fn is_barred(&self, volume: &str) -> bool;
     /// The data of these volumes is whole.
     async fn unbar(&self, volumes: &BTreeSet<String>) -> Result<(), Failure>;
     /// A volume; absent when there is none.

@@ -46,7 +46,7 @@ pub(super) async fn restore(
         make(context, &place, &targets).await?;
         for (one, outcome) in wanted.items.iter().zip(outcomes.iter_mut()) {
             context.check()?;
-            let restored = item(context, &place, wanted, one, replace, &mut changed, outcome).await;
+            let restored = item(context, &place, wanted, one, replace, &targets, &mut changed, outcome).await;
             if let Err(failure) = restored {
                 outcome.message = Some(failure.message.clone());
                 return Err(failure);
@@ -139,7 +139,9 @@ async fn target(
         whose("volume", &name, &thing, &found.labels)
             .map_err(|fault| Failure::new("volume_taken", fault.reason))?;
     }
-    let had_content = has_content(&found.root)?;
+    // What an earlier restore has left unfinished there is no data that has to be kept.
+    let unfinished = context.shared.docker.is_barred(&name);
+    let had_content = !unfinished && has_content(&found.root)?;
     if had_content && !may_have_content {
         return Err(not_empty(&found.root));
     }
@@ -159,12 +161,17 @@ async fn make(
     Ok(())
 }
 
+#[expect(
+    clippy::too_many_arguments,
+    reason = "each is a part of one restore, and they are not together anywhere else"
+)]
 async fn item(
     context: &Context<'_>,
     place: &Place<'_>,
     wanted: &Wanted<'_>,
     one: &One<'_>,
     replace: bool,
+    targets: &BTreeMap<String, Target>,
     changed: &mut BTreeSet<String>,
     outcome: &mut ItemOutcome,
 ) -> Result<(), Failure> {
@@ -178,6 +185,8 @@ async fn item(
         let root = root(context, &place.volume(volume)).await?;
         let staged = stage::fetch(context, &wanted.opened, one, &root).await?;
         changed.insert(volume.clone());
+        // Nothing that has to be kept is there: it was empty, unfinished, or may go.
+        let replace = replace || targets.get(volume).is_some_and(|target| !target.had_content);
         staged.into_place(&root, replace).await?;
         return folder::count(outcome, root).await;
     }

@@ -3,6 +3,7 @@
 pub(super) mod files;
 pub(super) mod methods;
 mod stream;
+mod trim;
 
 use super::context::{Context, nothing_yet, sum_up};
 use super::facts::Facts;

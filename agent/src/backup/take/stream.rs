@@ -1,13 +1,15 @@
 //! What a program in a container writes, as a snapshot of one file.
 
 use super::methods::Save;
+use super::trim::Trimmed;
 use crate::backup::context::Context;
 use crate::backup::facts::Facts;
-use crate::backup::facts::stream::{Watch, Watched};
+use crate::backup::facts::stream::{Kind, Watch, Watched};
 use crate::backup::failure::Failure;
 use crate::backup::repository::Opened;
 use crate::backup::seam::{Ended, Exec};
 use omni_restic::{BackupReport, Labels, Source, StreamBackup};
+use tokio::io::AsyncRead;
 
 /// Takes it. A program that does not end well, or whose dump has no end, leaves no snapshot.
 pub(super) async fn take(
@@ -38,7 +40,11 @@ pub(super) async fn take(
                     watch.complete()
                 }
             };
-            let source = Source::new(Watched { inner: program.output, watch }, verdict);
+            let output: Box<dyn AsyncRead + Send + Unpin> = match save.kind {
+                Kind::Rdb => Box::new(Trimmed::new(program.output)),
+                _ => program.output,
+            };
+            let source = Source::new(Watched { inner: output, watch }, verdict);
             context.attend(opened.restic.backup_stream(&opened.repository, &backup, source)).await
         })
         .await?;

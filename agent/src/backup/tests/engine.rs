@@ -213,6 +213,10 @@ impl Docker for Fake {
         Ok(())
     }
 
+    fn is_barred(&self, volume: &str) -> bool {
+        self.lock().barred.contains_key(volume)
+    }
+
     async fn unbar(&self, volumes: &BTreeSet<String>) -> Result<(), Failure> {
         self.lock().barred.retain(|volume, _| !volumes.contains(volume));
         Ok(())

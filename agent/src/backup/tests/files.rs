@@ -199,9 +199,12 @@ async fn a_restore_that_fails_leaves_a_mark_where_data_is_not_whole() {
     // What was filled stays barred, what is untouched does not.
     assert_eq!(bed.docker.barred(), ["shop_data"]);
     assert_eq!(fs::read(bed.docker.files("shop_more").join("file")).expect("untouched"), b"more");
-    // Doing it again is all it takes.
-    let done = bed.does(bed.restore(&both, Destination::InPlace { replace: true })).await;
+    // Doing it again is all it takes, and what is unfinished needs nobody's leave to be replaced.
+    fs::write(bed.docker.files("shop_data").join("half"), "half").expect("our own folder");
+    fs::remove_file(bed.docker.files("shop_more").join("file")).expect("our own file");
+    let done = bed.does(bed.restore(&both, Destination::InPlace { replace: false })).await;
     assert_eq!(done.state, RunState::Succeeded, "{done:?}");
+    assert!(!bed.docker.files("shop_data").join("half").exists());
     bed.is_clean();
 }
 
