@@ -4,7 +4,7 @@ use super::foreign::Foreign;
 use super::gate::{End, Filling, Gate, gate};
 use super::problem::{next_forgotten, next_overdue, problem};
 use crate::state::command::PlanStep;
-use crate::state::{Allocation, App, AppKey, DeploymentState, Goal, GpuGrant, Group, State};
+use crate::state::{Allocation, App, AppKey, DeploymentState, Goal, GpuGrant, Group, HostStatus, State};
 use omni_common::clock::Time;
 use omni_common::ids::{AllocationId, DeploymentId, HostId};
 use omni_scheduler as sched;
@@ -190,9 +190,8 @@ fn writer<'a>(state: &'a State, placement: &sched::Placement) -> Option<&'a Allo
     let group = app.wanted()?.groups.get(&*key.group).filter(|group| group.exclusive)?;
     let slot = number(placement.slot);
     let others = state.allocations_of(&app.key).filter(|held| held.group != *key.group);
-    let up = |held: &Allocation| {
-        state.hosts.get(&held.host).is_some_and(|host| host.status != crate::state::HostStatus::Down)
-    };
+    let up =
+        |held: &Allocation| state.hosts.get(&held.host).is_some_and(|host| host.status != HostStatus::Down);
     others.map(Arc::as_ref).find(|held| up(held) && app.shares_data(group, (slot, placement.host.id), held))
 }
 

@@ -19,7 +19,7 @@ const compose = (command, extra = "") => `services:
     command: ${JSON.stringify(command)}
 ${extra}`;
 
-describe("the dashboard", { skip, timeout: 420_000 }, () => {
+describe("the dashboard", { skip, timeout: 1_200_000 }, () => {
   let mesh;
   let browser;
   let page;

@@ -3,22 +3,13 @@
 //! A broken connection is an error and is not mended: the program may still run, but nobody could tell
 //! which of its output was lost.
 
-use crate::address::Address;
 use crate::call::Call;
 use crate::client::Client;
-use crate::error::{Error, Result};
+use crate::duplex::{Incoming, Outgoing, Payload, split};
+use crate::error::Result;
 use crate::routes;
-use crate::socket::{Ended, ended};
 use bytes::Bytes;
-use futures_util::stream::{SplitSink, SplitStream};
-use futures_util::{SinkExt, StreamExt};
 use omni_common::api::v1::{EXEC_STDERR, EXEC_STDOUT, ExecInput, ExecOutput, ExecStart};
-use tokio::net::TcpStream;
-use tokio_rustls::client::TlsStream;
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::{Error as WsError, Message};
-
-type Stream = WebSocketStream<TlsStream<TcpStream>>;
 
 /// Most input sent in one message, bytes.
 const MAX_INPUT: usize = 64 << 10;
@@ -37,16 +28,10 @@ pub enum ExecEvent {
 }
 
 /// The program's output.
-pub struct ExecReader {
-    stream: SplitStream<Stream>,
-    address: Address,
-}
+pub struct ExecReader(Incoming);
 
 /// The program's input.
-pub struct ExecWriter {
-    sink: SplitSink<Stream, Message>,
-    address: Address,
-}
+pub struct ExecWriter(Outgoing);
 
 impl Client {
     /// Runs a program in a container of a host, each given by name or id.
@@ -57,11 +42,9 @@ impl Client {
         start: ExecStart,
     ) -> Result<(ExecWriter, ExecReader)> {
         let call = Call::get(&routes::exec(host, container));
-        let (stream, address) = self.open_socket(&call).await?.into_parts();
-        let (sink, stream) = stream.split();
-        let mut writer = ExecWriter { sink, address: address.clone() };
-        writer.control(&ExecInput::Start(start)).await?;
-        Ok((writer, ExecReader { stream, address }))
+        let (mut outgoing, incoming) = split(self.open_socket(&call).await?);
+        outgoing.control(&ExecInput::Start(start)).await?;
+        Ok((ExecWriter(outgoing), ExecReader(incoming)))
     }
 }
 
@@ -70,26 +53,9 @@ impl ExecReader {
     ///
     /// A terminal may be silent for hours, so silence alone is no error here.
     pub async fn next(&mut self) -> Result<ExecEvent> {
-        loop {
-            let message = match self.stream.next().await {
-                Some(Ok(message)) => message,
-                Some(Err(error)) => return Err(lost(&self.address, &error)),
-                None => return Err(self.broken("the connection was closed".to_owned())),
-            };
-            match message {
-                Message::Binary(bytes) => return self.output(bytes),
-                Message::Text(text) => return self.control(&text),
-                Message::Close(frame) => {
-                    return Err(match ended(&self.address, frame) {
-                        Ended::Refused(error) => error,
-                        Ended::Interrupted(why) => self.broken(why),
-                        Ended::Done => {
-                            self.broken("the server ended the session without an exit code".to_owned())
-                        }
-                    });
-                }
-                Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
-            }
+        match self.0.next("the exit code").await? {
+            Payload::Binary(bytes) => self.output(bytes),
+            Payload::Text(text) => self.control(&text),
         }
     }
 
@@ -98,7 +64,7 @@ impl ExecReader {
         match stream {
             Some(EXEC_STDOUT) => Ok(ExecEvent::Stdout(bytes)),
             Some(EXEC_STDERR) => Ok(ExecEvent::Stderr(bytes)),
-            other => Err(self.bad_answer(format!("output of unknown stream {other:?}"))),
+            other => Err(self.0.strange(format!("output of unknown stream {other:?}"))),
         }
     }
 
@@ -107,49 +73,24 @@ impl ExecReader {
             Ok(ExecOutput::Started) => Ok(ExecEvent::Started),
             Ok(ExecOutput::Exit { code }) => Ok(ExecEvent::Exit(code)),
             Ok(ExecOutput::Error { problem }) => Err(problem.into()),
-            Err(error) => Err(self.bad_answer(error.to_string())),
+            Err(error) => Err(self.0.strange(error.to_string())),
         }
-    }
-
-    fn bad_answer(&self, why: String) -> Error {
-        Error::BadAnswer { address: self.address.clone(), why }
-    }
-
-    fn broken(&self, why: String) -> Error {
-        Error::Lost { address: self.address.clone(), why }
     }
 }
 
 impl ExecWriter {
     /// Sends input; returns when the connection has taken it.
-    pub async fn input(&mut self, mut bytes: Bytes) -> Result<()> {
-        while !bytes.is_empty() {
-            let piece = bytes.split_to(bytes.len().min(MAX_INPUT));
-            self.send(Message::Binary(piece)).await?;
-        }
-        Ok(())
+    pub async fn input(&mut self, bytes: Bytes) -> Result<()> {
+        self.0.data(bytes, MAX_INPUT).await
     }
 
     /// Ends the input.
     pub async fn end_of_input(&mut self) -> Result<()> {
-        self.control(&ExecInput::Eof).await
+        self.0.control(&ExecInput::Eof).await
     }
 
     /// Tells the terminal's new size.
     pub async fn resize(&mut self, cols: u16, rows: u16) -> Result<()> {
-        self.control(&ExecInput::Resize { cols, rows }).await
+        self.0.control(&ExecInput::Resize { cols, rows }).await
     }
-
-    async fn control(&mut self, message: &ExecInput) -> Result<()> {
-        let text = serde_json::to_string(message).expect("messages are plain structures");
-        self.send(Message::text(text)).await
-    }
-
-    async fn send(&mut self, message: Message) -> Result<()> {
-        self.sink.send(message).await.map_err(|error| lost(&self.address, &error))
-    }
-}
-
-fn lost(address: &Address, error: &WsError) -> Error {
-    Error::Lost { address: address.clone(), why: crate::execute::explain(error) }
 }

@@ -15,6 +15,7 @@ mod address;
 mod apps;
 mod call;
 mod client;
+mod duplex;
 mod endpoints;
 mod error;
 mod events;

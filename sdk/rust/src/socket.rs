@@ -32,7 +32,7 @@ const SILENCE_LIMIT: Duration = Duration::from_secs(75);
 /// Largest message taken, bytes. Batches of log lines are the largest that a server sends.
 const MAX_MESSAGE: usize = 16 << 20;
 
-type Stream = WebSocketStream<TlsStream<TcpStream>>;
+pub(crate) type Stream = WebSocketStream<TlsStream<TcpStream>>;
 
 /// An open socket.
 pub(crate) struct Socket {

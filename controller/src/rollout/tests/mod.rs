@@ -1,4 +1,6 @@
+mod data;
 mod failover;
+mod half_done;
 mod moves;
 mod promises;
 mod world;

@@ -70,6 +70,11 @@ pub(super) fn host(number: u128) -> HostId {
     HostId::from_u128(number)
 }
 
+/// How the newest deployment of the app stands.
+pub(super) fn state(world: &World) -> DeploymentState {
+    world.app().deployment().expect("one").state
+}
+
 pub(super) fn rules() -> UpdateRules {
     UpdateRules {
         parallelism: 1,

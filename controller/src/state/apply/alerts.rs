@@ -8,6 +8,11 @@ use crate::state::model::{Alert, MAX_ALERTS, RESOLVED_ALERT_FOR, State};
 use omni_common::clock::Time;
 use std::sync::Arc;
 
+/// Kinds of events about an alert.
+const FIRING: &str = "alert.firing";
+const RESOLVED: &str = "alert.resolved";
+const DISMISSED: &str = "alert.dismissed";
+
 pub(super) fn record(
     state: &mut State,
     truncated: u64,
@@ -22,21 +27,19 @@ pub(super) fn record(
             // Something ended that began before the one we know, or that we know as over.
             (Some(known), Some(_)) if known.resolved.is_some() || alert.since < known.since => continue,
             (None, Some(_)) => continue,
-            (Some(_), Some(_)) => Some("resolved"),
+            (Some(_), Some(_)) => Some(RESOLVED),
             // A late repetition of what is over.
             (Some(known), None) if known.resolved.is_some() && alert.since <= known.since => continue,
             (Some(known), None) if known.resolved.is_none() => None,
-            (_, None) => Some("firing"),
+            (_, None) => Some(FIRING),
         };
         if known.is_none() && !make_room(state) {
             turned_away += 1;
             continue;
         }
         state.alerts.insert(fingerprint.clone(), Arc::new(alert.clone()));
-        match told {
-            Some("resolved") => tell(state, proposal.at, "alert.resolved", fingerprint, alert),
-            Some(_) => tell(state, proposal.at, "alert.firing", fingerprint, alert),
-            None => {}
+        if let Some(kind) = told {
+            tell(state, proposal.at, kind, fingerprint, alert);
         }
     }
     if turned_away + truncated > 0 {
@@ -53,15 +56,15 @@ pub(super) fn dismiss(state: &mut State, fingerprint: &str, proposal: &Proposal)
     let Some(alert) = state.alerts.remove(fingerprint) else {
         return Err(Refusal::new(RefusalCode::NotFound, format!("no alert `{fingerprint}`")));
     };
-    tell(state, proposal.at, "alert.dismissed", fingerprint, &alert);
+    tell(state, proposal.at, DISMISSED, fingerprint, &alert);
     Ok(Reply::Done)
 }
 
 fn tell(state: &mut State, at: Time, kind: &'static str, fingerprint: &str, alert: &Alert) {
     let what = alert.summary.as_deref().unwrap_or_default();
     let message = match (kind, what) {
-        ("alert.resolved", _) => format!("{} is over", alert.name),
-        ("alert.dismissed", _) => format!("{} was taken out of view", alert.name),
+        (RESOLVED, _) => format!("{} is over", alert.name),
+        (DISMISSED, _) => format!("{} was taken out of view", alert.name),
         (_, "") => alert.name.clone(),
         (_, what) => format!("{}: {what}", alert.name),
     };
