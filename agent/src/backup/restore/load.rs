@@ -180,7 +180,7 @@ impl Filter {
             }
             self.held.push(*byte);
             self.over = self.held == CONNECT;
-            if self.unwanted.iter().any(|line| *line == self.held) {
+            if self.unwanted.contains(&self.held) {
                 self.held.clear();
             } else if self.over || !self.may_become_one() {
                 self.at_start = *byte == b'\n';

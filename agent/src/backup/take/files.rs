@@ -6,7 +6,7 @@ use crate::backup::facts::tree::{STAGING, Sample};
 use crate::backup::failure::Failure;
 use crate::backup::place::Place;
 use crate::backup::repository::Opened;
-use omni_restic::{Backup, BackupReport, Labels};
+use omni_restic::{Backup, BackupReport, Labels, Unreadable};
 use std::path::{Component, Path, PathBuf};
 
 /// Where a volume's files are.
@@ -51,7 +51,16 @@ pub(super) async fn take(
     include: &[String],
     exclude: &[String],
 ) -> Result<(BackupReport, Facts), Failure> {
-    let paths = paths(&root, include)?;
+    // restic leaves out without a word what is not there, unless nothing is.
+    let (paths, absent): (Vec<PathBuf>, Vec<PathBuf>) =
+        paths(&root, include)?.into_iter().partition(|path| std::fs::symlink_metadata(path).is_ok());
+    if paths.is_empty() {
+        let path = absent.first().unwrap_or(&root).display();
+        return Err(Failure::new(
+            "source_missing",
+            format!("{path} is not on this host; check what is to be taken"),
+        ));
+    }
     // What restic leaves out is not known here, so nothing of such a tree is written down file by file.
     let sample = match exclude.is_empty() {
         true => {
@@ -64,9 +73,15 @@ pub(super) async fn take(
     let mut exclude = exclude.to_vec();
     exclude.push(format!("{}/{STAGING}*", escaped(&root)));
     let backup = Backup { paths, exclude, labels, limits: opened.limits, ..Backup::default() };
-    let report = opened
+    let mut report = opened
         .unlocked(|| async { context.attend(opened.restic.backup(&opened.repository, &backup)?).await })
         .await?;
+    report.unreadable.named.extend(
+        absent.into_iter().map(|path| Unreadable {
+            path: path.display().to_string(),
+            reason: "it is not there".to_owned(),
+        }),
+    );
     let mut facts = blocking(move || Ok(sample.facts(&root))).await?;
     facts.insert("files".to_owned(), report.files.to_string());
     facts.insert("bytes".to_owned(), report.bytes.to_string());

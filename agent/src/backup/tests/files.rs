@@ -257,6 +257,93 @@ async fn only_what_is_included_is_taken_and_comes_back_to_its_place() {
     assert_eq!(done.state, RunState::Succeeded, "{done:?}");
     let there = |path: &str| files.join(path).exists();
     assert_eq!((there("in/a"), there("deep/in/b"), there("out/c")), (true, true, false));
+    // What is not there any more is missing from the next one, by name.
+    fs::remove_dir_all(files.join("in")).expect("our own folder");
+    let done = bed.does(bed.backup(vec![item])).await;
+    assert_eq!((done.state, done.code.as_deref()), (RunState::Partial, Some("incomplete")), "{done:?}");
+    assert_eq!(done.items[0].missing, [files.join("in").display().to_string()]);
+    assert!(done.items[0].snapshot.is_some());
+}
+
+/// A small file system that goes with its test.
+struct Small(PathBuf);
+
+impl Small {
+    fn mount(path: PathBuf) -> Self {
+        fs::create_dir(&path).expect("our own folder");
+        let mounted = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=1m", "small"])
+            .arg(&path)
+            .status();
+        assert!(mounted.is_ok_and(|status| status.success()), "these tests run as root");
+        Self(path)
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        std::process::Command::new("umount").arg(&self.0).status().ok();
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_is_a_clear_failure_that_leaves_what_was_there() {
+    let bed = Bed::new().await;
+    let noise: Vec<u8> =
+        (0..4_u32 << 20).map(|number| (number.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    fs::write(bed.docker.volume_of_app("data").join("large"), noise).expect("our own folder");
+    let item = volume_item("data");
+    let taken = bed.takes(&item).await;
+    // Into a folder on a file system that is too small for it.
+    let small = Small::mount(bed.path("small"));
+    let into = Destination::Folder { path: small.0.join("target").display().to_string() };
+    let done = bed.does(bed.restore(&[(&item, &taken)], into)).await;
+    assert_eq!((done.state, done.code.as_deref()), (RunState::Failed, Some("disk_full")), "{done:?}");
+    assert_eq!(
+        fs::read_dir(small.0.join("target")).expect("it was made").count(),
+        0,
+        "half of it is not left lying about"
+    );
+    // In place, where something is already.
+    let files = bed.docker.files("shop_data");
+    fs::remove_dir_all(&files).expect("our own folder");
+    let _small = Small::mount(files.clone());
+    fs::write(files.join("old"), "old").expect("there is room for that");
+    let done = bed.does(bed.restore(&[(&item, &taken)], Destination::InPlace { replace: true })).await;
+    assert_eq!((done.state, done.code.as_deref()), (RunState::Failed, Some("disk_full")), "{done:?}");
+    assert_eq!(fs::read(files.join("old")).expect("it is there"), b"old");
+    bed.is_clean();
+}
+
+#[tokio::test]
+async fn a_run_goes_from_the_list_to_its_outcome() {
+    use crate::runs::{Keeper, Runs};
+    use omni_common::wire::DesiredRuns;
+    let bed = Bed::new().await;
+    fs::write(bed.docker.volume_of_app("data").join("file"), "content").expect("our own folder");
+    bed.docker.runs("db", 0);
+    let resting = Item { quiesce: Quiesce::Pause { services: Vec::new() }, ..volume_item("data") };
+    let order = bed.order(bed.backup(vec![resting]));
+    let runs = Runs::new(Some(bed.backups.clone()), Keeper::Memory(Arc::default()), Arc::new(Fixed));
+    let runs = runs.expect("memory can be read");
+    runs.desire(DesiredRuns { generation: 1, runs: vec![order.id] });
+    assert_eq!(runs.wanted(|_| false), Some(order.id));
+    runs.provide(order.id, Ok(order.clone()));
+    let outcome = async {
+        loop {
+            runs.told().await;
+            if let Some(outcome) = runs.take().and_then(|report| report.outcome) {
+                return outcome;
+            }
+        }
+    };
+    let outcome = tokio::select! {
+        () = runs.run(CancellationToken::new()) => panic!("it goes on"),
+        outcome = outcome => outcome,
+    };
+    assert_eq!((outcome.state, outcome.items[0].files), (RunState::Succeeded, 1), "{outcome:?}");
+    assert_eq!(runs.progress(), []);
+    bed.is_clean();
 }
 
 #[tokio::test]

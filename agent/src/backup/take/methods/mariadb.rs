@@ -6,7 +6,7 @@ use omni_common::domain::backup::Item;
 
 /// Root's password as the images of both are told it.
 const USER: &str = r#"set -e
-for name in MARIADB_ROOT_PASSWORD MYSQL_ROOT_PASSWORD; do
+for name in MYSQL_ROOT_PASSWORD MARIADB_ROOT_PASSWORD; do
   eval "value=\${$name:-}; file=\${${name}_FILE:-}"
   if [ -n "$value" ]; then export MYSQL_PWD="$value"
   elif [ -r "$file" ]; then MYSQL_PWD=$(cat "$file"); export MYSQL_PWD
