@@ -8,7 +8,7 @@ use omni_common::domain::app::{Group, MountSource, Service, ServiceName, VolumeS
 use omni_common::domain::backup::{Instance, Take};
 use omni_common::domain::{Container, ContainerState};
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 /// An instance on this host.
 #[derive(Clone, Debug)]
@@ -93,6 +93,22 @@ impl<'a> Place<'a> {
         })
     }
 
+    /// A path of an item on the host: from `/`, or beside the compose file, in the app's folder below `files`.
+    pub(super) fn path(&self, files: &Path, path: &str) -> Result<PathBuf, Failure> {
+        if Path::new(path).is_absolute() {
+            return Ok(path.into());
+        }
+        let inner = beside(path).ok_or_else(|| {
+            let message = format!(
+                "`{path}` leads out of the app's folder; write the whole path, from /, or one below `.`"
+            );
+            Failure::new("invalid", message)
+        })?;
+        let project = self.key.folder(files).join("project");
+        // Joining nothing would end it with a slash.
+        Ok(if inner.as_os_str().is_empty() { project } else { project.join(inner) })
+    }
+
     /// The names in the app of the volumes that a service mounts.
     pub(super) fn volumes_of(&self, service: &Service) -> BTreeSet<String> {
         let named = |mount: &omni_common::domain::app::Mount| match &mount.source {
@@ -110,8 +126,10 @@ impl<'a> Place<'a> {
                     mounted.volume.as_ref() == Some(volume)
                 }
                 (Take::HostPath { path, .. }, MountSource::Host(mounted)) => {
-                    let (mine, theirs) = (Path::new(path), Path::new(&mounted.path));
-                    mine.starts_with(theirs) || theirs.starts_with(mine)
+                    meet(Path::new(path), Path::new(&mounted.path))
+                }
+                (Take::HostPath { path, .. }, MountSource::Project(mounted)) => {
+                    beside(path).is_some_and(|inner| meet(&inner, Path::new(&mounted.path)))
                 }
                 _ => false,
             })
@@ -128,5 +146,52 @@ impl<'a> Place<'a> {
             Some(*name) == named || self.instance.spec.services.get(*name).is_some_and(mounts)
         });
         writers.cloned().collect()
+    }
+}
+
+/// A path beside the compose file, below its folder; absent for one from `/` and for one that leads out of it.
+fn beside(path: &str) -> Option<PathBuf> {
+    let mut inner = PathBuf::new();
+    for part in Path::new(path).components() {
+        match part {
+            Component::Normal(name) => inner.push(name),
+            Component::CurDir => {}
+            Component::RootDir | Component::ParentDir | Component::Prefix(_) => return None,
+        }
+    }
+    (!path.is_empty()).then_some(inner)
+}
+
+/// Whether one of two paths lies in the other.
+fn meet(one: &Path, other: &Path) -> bool {
+    one.starts_with(other) || other.starts_with(one)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_beside_the_compose_file_stays_there() {
+        for (path, expected) in [
+            (".", Some("")),
+            ("./data", Some("data")),
+            ("data/./a", Some("data/a")),
+            ("", None),
+            ("..", None),
+            ("data/../../x", None),
+            ("/data", None),
+        ] {
+            assert_eq!(beside(path), expected.map(PathBuf::from), "{path}");
+        }
+    }
+
+    #[test]
+    fn paths_meet_when_one_lies_in_the_other() {
+        for (one, other, expected) in
+            [("/a", "/a/b", true), ("/a/b", "/a", true), ("/a", "/ab", false), ("", "data", true)]
+        {
+            assert_eq!(meet(Path::new(one), Path::new(other)), expected, "{one} {other}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use super::debts::{Change, Debt};
 use super::failure::Failure;
 use super::place::Place;
-use super::seam::{Docker, Exec};
+use super::seam::{Docker, Exec, called};
 use super::{Context, Shared};
 use crate::executors::converge::names::Own;
 use omni_common::domain::Container;
@@ -110,7 +110,7 @@ async fn hook(docker: &dyn Docker, container: &str, command: &[String]) -> Resul
         environment: Vec::new(),
         input: false,
     };
-    let name = format!("the hook `{}`", command.join(" "));
+    let name = format!("the hook {}", called(command));
     let program = docker.run(exec).await.map_err(|error| format!("{name} could not be run: {error}"))?;
     program.finish(&name, HOOK).await.map(drop)
 }

@@ -47,6 +47,11 @@ pub struct Program {
     pub ended: oneshot::Receiver<Ended>,
 }
 
+/// What a command is called in messages: by its program alone, because arguments may hold what is nobody's business.
+pub(super) fn called(command: &[String]) -> String {
+    format!("`{}`", command.first().map_or("", String::as_str))
+}
+
 /// How a program ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {

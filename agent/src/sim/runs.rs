@@ -69,8 +69,19 @@ fn items(order: &RunOrder, now: Time) -> Vec<ItemOutcome> {
             };
             task.items.iter().map(used).collect()
         }
-        Task::Copy(_) | Task::Check(_) | Task::Prune(_) => Vec::new(),
+        Task::Copy(task) => {
+            task.snapshots.iter().filter_map(|source| copied(source, &task.to.name, now)).collect()
+        }
+        Task::Check(_) | Task::Prune(_) => Vec::new(),
     }
+}
+
+/// A copy, which has an id of its own and says what it is a copy of.
+fn copied(source: &str, to: &str, now: Time) -> Option<ItemOutcome> {
+    let item = ItemName::new(source.get(..8).unwrap_or(source)).ok()?;
+    let copy = ContentDigest::of(format!("{source} in {to}").as_bytes());
+    let facts = BTreeMap::from([("source".to_owned(), source.to_owned())]);
+    Some(ItemOutcome { facts, ..outcome(&item, copy.as_str().to_owned(), now) })
 }
 
 fn outcome(item: &ItemName, snapshot: String, now: Time) -> ItemOutcome {

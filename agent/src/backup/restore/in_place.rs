@@ -178,7 +178,8 @@ async fn item(
     let item = &one.told.item;
     context.errand.reporter.enter(Phase::Preparing, Some(&item.name));
     if let Take::HostPath { path, .. } = &item.take {
-        return host_path(context, wanted, one, Path::new(path), replace, outcome).await;
+        let path = place.path(&context.shared.dirs.files, path)?;
+        return host_path(context, wanted, one, &path, replace, outcome).await;
     }
     let volumes = volumes_of(place, item)?;
     if let Take::Volume { volume, .. } = &item.take {

@@ -5,6 +5,7 @@ use super::drill::Scratch;
 use crate::backup::context::Context;
 use crate::backup::facts::{Facts, difference};
 use crate::backup::failure::Failure;
+use crate::backup::seam::called;
 use crate::backup::take::methods::{mariadb, postgres};
 use omni_common::domain::app::ServiceName;
 use omni_common::domain::backup::{ItemName, Phase, Probe, Take};
@@ -142,10 +143,7 @@ async fn command(
         match lone.ask(context, command, &[], ATTEMPT).await {
             Ok(_) => return Ok(()),
             Err(reason) if Instant::now() > deadline => {
-                return Err(failed(format!(
-                    "`{}` in {service} does not end well: {reason}",
-                    command.join(" ")
-                )));
+                return Err(failed(format!("{} in {service} does not end well: {reason}", called(command))));
             }
             Err(_) => tokio::time::sleep(PAUSE).await,
         }

@@ -27,18 +27,13 @@ pub(super) async fn volume_root(
 }
 
 /// A path of the host, with links in it followed: restic would save the link.
-pub(super) fn host_path(path: &str) -> Result<PathBuf, Failure> {
-    if !Path::new(path).is_absolute() {
-        return Err(Failure::new(
-            "invalid",
-            format!("`{path}` is not absolute; write the whole path, from /"),
-        ));
-    }
-    std::fs::canonicalize(path).map_err(|error| match error.kind() {
+pub(super) fn host_path(context: &Context<'_>, place: &Place<'_>, path: &str) -> Result<PathBuf, Failure> {
+    let path = place.path(&context.shared.dirs.files, path)?;
+    std::fs::canonicalize(&path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => {
-            Failure::new("source_missing", format!("{path} is not on this host; check the path"))
+            Failure::new("source_missing", format!("{} is not on this host; check the path", path.display()))
         }
-        _ => Failure::io("opening", Path::new(path), &error),
+        _ => Failure::io("opening", &path, &error),
     })
 }
 

@@ -78,7 +78,7 @@ async fn take(
                 files::take(context, opened, labels, root, include, exclude).await
             }
             Take::HostPath { path, exclude } => {
-                let root = files::host_path(path)?;
+                let root = files::host_path(context, place, path)?;
                 files::take(context, opened, labels, root, &[], exclude).await
             }
             Take::Postgres { .. } | Take::Mariadb { .. } | Take::Redis { .. } | Take::Command { .. } => {

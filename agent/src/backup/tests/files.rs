@@ -238,6 +238,24 @@ async fn a_path_of_the_host_comes_back_be_it_a_folder_or_a_file() {
 }
 
 #[tokio::test]
+async fn a_folder_beside_the_compose_file_is_found_in_the_folder_of_the_app() {
+    let bed = Bed::new().await;
+    let files = bed.path("apps/default/shop/main.0/project/data");
+    fs::create_dir_all(&files).expect("our own folder");
+    fs::write(files.join("file"), "content").expect("our own folder");
+    let mut item = volume_item("data");
+    item.take = Take::HostPath { path: "./data".to_owned(), exclude: Vec::new() };
+    let taken = bed.takes(&item).await;
+    fs::remove_dir_all(bed.path("apps")).expect("our own folder");
+    let done = bed.does(bed.restore(&[(&item, &taken)], Destination::InPlace { replace: false })).await;
+    assert_eq!(done.state, RunState::Succeeded, "{done:?}");
+    assert_eq!(fs::read(files.join("file")).expect("it is back"), b"content");
+    item.take = Take::HostPath { path: "../other".to_owned(), exclude: Vec::new() };
+    let done = bed.does(bed.backup(vec![item])).await;
+    assert_eq!(done.code.as_deref(), Some("invalid"), "{done:?}");
+}
+
+#[tokio::test]
 async fn only_what_is_included_is_taken_and_comes_back_to_its_place() {
     let bed = Bed::new().await;
     let files = bed.docker.volume_of_app("data");

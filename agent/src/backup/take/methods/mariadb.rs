@@ -1,4 +1,6 @@
 //! MariaDB and MySQL: `mariadb-dump` or `mysqldump`, whichever is there, in one transaction.
+//!
+//! The commands were tried by hand with MariaDB 10.11 of Debian 12.
 
 use super::{Kind, Load, Save, shell};
 use omni_common::domain::app::ServiceName;
@@ -16,7 +18,7 @@ either() { if command -v "$1" >/dev/null 2>&1; then echo "$1"; else echo "$2"; f
 "#;
 
 const SAVE: &str = r#"if [ $# -eq 0 ]; then set -- --all-databases; else set -- --databases "$@"; fi
-exec "$(either mariadb-dump mysqldump)" -u root --single-transaction --quick --routines --events --triggers --hex-blob "$@"
+exec "$(either mariadb-dump mysqldump)" -u root --single-transaction --quick --routines --events --triggers --hex-blob --flush-privileges "$@"
 "#;
 
 pub(super) fn save(item: &Item, service: &ServiceName, databases: &[String]) -> Save {

@@ -10,6 +10,7 @@ pub(in crate::backup) mod redis;
 use super::super::facts::stream::Kind;
 use super::super::failure::Failure;
 use super::super::place::Place;
+use super::super::seam::called;
 use omni_common::domain::app::{Service, ServiceName};
 use omni_common::domain::backup::{Item, Take};
 
@@ -64,7 +65,7 @@ pub(in crate::backup) fn save(place: &Place<'_>, item: &Item) -> Result<Save, Fa
             service: service.clone(),
             command: save.clone(),
             environment: Vec::new(),
-            name: format!("`{}`", save.join(" ")),
+            name: called(save),
             file: format!("{}.data", item.name),
             kind: Kind::Bytes,
         }),
@@ -92,7 +93,7 @@ pub(in crate::backup) fn load(item: &Item) -> Result<Option<Load>, Failure> {
             ready: vec!["true".to_owned()],
             command: load.clone(),
             environment: Vec::new(),
-            name: format!("`{}`", load.join(" ")),
+            name: called(load),
             owner: None,
             kind: Kind::Bytes,
             defaults: Vec::new(),
