@@ -43,7 +43,7 @@ init_cluster() {
   step "making a cluster"
   "$(bin omni-controller)" init --data-dir "$STATE/c1" --name c1 --quic-addr "$(quic_addr c1)" \
     --api-addr "$(api_addr c1)" -o json >"$INIT.new" || die "the cluster could not be made"
-  jq -e '.admin_token and .agent_join_token and .controller_join_token' "$INIT.new" >/dev/null ||
+  jq -e '.admin_token and .setup_link and .agent_join_token and .controller_join_token' "$INIT.new" >/dev/null ||
     die "$INIT.new is not what \`omni-controller init -o json\` should print"
   mv "$INIT.new" "$INIT"
   mark_joined c1
@@ -127,6 +127,16 @@ await_health() {
   die "the mesh runs but is not healthy, see above; the logs are in $STATE"
 }
 
+# How a person comes in: by the link of `init` until somebody has, with their password after that.
+entrance() {
+  if curl -sk --max-time 3 "$(api_url c1)/api/v1/session/ways" | jq -e '.password' >/dev/null 2>&1; then
+    printf '%s\n' "  to come in            your name and password; \`omni token create --role admin\` invites another admin"
+    return
+  fi
+  printf '  to come in            open this link and choose a name and a password (once, within 24 hours):\n\n  %s\n' \
+    "$(secret setup_link)"
+}
+
 greet() {
   local omni=${BIN#"$REPO"/}/omni
   cat <<TEXT
@@ -134,7 +144,8 @@ greet() {
 omni runs on this machine: three controllers and one agent.
 
   dashboard and API     $(api_url c1)   (also $(api_addr c2), $(api_addr c3))
-  admin token           in ${INIT#"$REPO"/}, readable by you alone; the dashboard asks for it
+$(entrance)
+  admin token           in ${INIT#"$REPO"/}, readable by you alone; for programs and emergencies
 
 Worth typing next:
 

@@ -6,7 +6,7 @@
 #   deploy/web.sh size    how much a first visit loads; fails above the budget
 #   deploy/web.sh fix     formats it
 #   deploy/web.sh fits    whether this machine's Node can build it; says nothing
-#   deploy/web.sh e2e     a browser against a mesh made for it; root; builds the debug programs unless OMNI_BIN_DIR names others
+#   deploy/web.sh e2e     browsers against meshes made for it, and a real OpenID provider; root; builds the debug programs unless OMNI_BIN_DIR names others
 
 # shellcheck source=deploy/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"

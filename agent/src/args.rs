@@ -44,6 +44,9 @@ pub struct CommonArgs {
     /// How to log.
     #[arg(long, env = "OMNI_LOG_FORMAT", value_name = "FORMAT")]
     pub log_format: Option<crate::config::LogFormat>,
+    /// The restic program that takes backups [default: the first one on the search path].
+    #[arg(long, env = "OMNI_RESTIC", value_name = "PATH")]
+    pub restic: Option<std::path::PathBuf>,
     /// Print the effective configuration and exit.
     #[arg(long)]
     pub show_config: bool,

@@ -4,6 +4,7 @@
 
 use crate::args::CommonArgs;
 use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -16,6 +17,9 @@ pub const SETTINGS_FILE: &str = "agent.toml";
 const DEFAULT_DATA_DIR: &str = "/var/lib/omni-agent";
 const DEFAULT_DOCKER: &str = "/var/run/docker.sock";
 const DEFAULT_LOG: &str = "info";
+/// A service manager may start the agent without these.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+const DEFAULT_HOME: &str = "/root";
 
 /// Settings that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -103,6 +107,9 @@ pub struct FileSettings {
     /// What to log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,
+    /// The restic program; the first one on the search path when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restic: Option<PathBuf>,
     /// How to log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_format: Option<LogFormat>,
@@ -135,6 +142,12 @@ pub struct Config {
     pub log: String,
     /// How to log.
     pub log_format: LogFormat,
+    /// The restic program; the first one on the search path when absent.
+    pub restic: Option<PathBuf>,
+    /// Where programs are looked for, as `PATH` has it.
+    pub search_path: OsString,
+    /// The home folder, where `ssh` and `rclone` have their files.
+    pub home: PathBuf,
 }
 
 impl Config {
@@ -155,6 +168,9 @@ impl Config {
             bind: args.bind.or(file.bind).unwrap_or(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0))),
             log: pick(&args.log, file.log).unwrap_or_else(|| DEFAULT_LOG.to_owned()),
             log_format: args.log_format.or(file.log_format).unwrap_or_default(),
+            restic: args.restic.clone().or(file.restic),
+            search_path: environment("PATH", DEFAULT_PATH),
+            home: environment("HOME", DEFAULT_HOME).into(),
         })
     }
 
@@ -167,10 +183,16 @@ impl Config {
             bind: Some(self.bind),
             log: Some(self.log.clone()),
             log_format: Some(self.log_format),
+            restic: self.restic.clone(),
         };
         let settings = toml::to_string(&file).expect("flat table of strings");
         format!("# data folder: {}\n{settings}", self.data_dir.display())
     }
+}
+
+#[allow(clippy::disallowed_methods, reason = "this file is where the environment is read")]
+fn environment(name: &str, default: &str) -> OsString {
+    std::env::var_os(name).filter(|value| !value.is_empty()).unwrap_or_else(|| default.into())
 }
 
 #[cfg(test)]

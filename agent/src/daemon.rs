@@ -1,24 +1,29 @@
 //! `omni-agent run`: puts the parts of a real agent together and runs them until told to stop.
 
+use crate::backup::{Backups, Debts, RealDocker, Shared};
 use crate::collectors::Roots;
 use crate::config::Config;
 use crate::credentials::StoredCredentials;
 use crate::docker::Watcher;
-use crate::executors::converge::{Converger, Dirs};
+use crate::executors::converge::{Converger, Dirs, Holds};
 use crate::host::Host;
 use crate::images::Images;
 use crate::ledger::{Ledger, LedgerError, StoredIdentity};
 use crate::machine::LocalMachine;
+use crate::runs::{Doer, Keeper, Runs};
 use crate::session::{Agent, Book, MAX_SAMPLES, Monotonic, Parts, Removed};
 use crate::supervisor::{OnEnd, Supervisor};
 use crate::workloads::Depot;
 use omni_certs::MeshTls;
 use omni_common::clock::{Clock, SystemClock};
-use omni_common::ids::BootId;
+use omni_common::ids::{BootId, HostId};
 use omni_common::wire::CloseCode;
+use omni_restic::{Restic, Settings};
 use omni_transport::{BindError, Network, QuicNetwork};
+use std::fs::DirBuilder;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -26,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 /// Secrets of apps lie here while they run: `/run` is in memory on every system that has one.
 const SECRETS: &str = "/run/omni/secrets";
 /// After the stop token, parts have this long to end.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(8);
 
 /// The agent cannot run, or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -75,12 +80,25 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), RunError
         Dirs { files: config.data_dir.join("apps"), secrets: Path::new(SECRETS).join(host_id.to_string()) };
     let depot = Depot::open(ledger.clone())?;
     let images = Arc::new(Images::new(docker.clone(), config.data_dir.join("images")));
-    let workloads = Converger::new(host_id, depot, docker.clone(), images.clone(), dirs, clock.clone());
+    let holds = Arc::new(Holds::open(ledger.clone())?);
+    let workloads = Converger::new(
+        host_id,
+        depot,
+        docker.clone(),
+        images.clone(),
+        dirs.clone(),
+        holds.clone(),
+        clock.clone(),
+    );
+    let docker_of_runs = RealDocker::new(docker.clone(), images.clone(), holds, clock.clone());
+    let restic = find_restic(&config).await;
+    let runs = runs(&config, ledger.clone(), docker_of_runs, restic, host_id, dirs, clock.clone())?;
     let host = Host::start(Roots::default(), Some(history), clock.clone()).map_err(RunError::Collectors)?;
     let agent = Arc::new(Agent::new(Parts {
         network: network.clone(),
         machine: Arc::new(LocalMachine::new(docker, host, images)),
         workloads: Arc::new(workloads),
+        runs: Arc::new(runs),
         book: Arc::new(Book::new(controllers, Some(ledger.clone()))),
         credentials: Some(Arc::new(StoredCredentials::new(ledger.clone(), tls, identity))),
         clock,
@@ -99,6 +117,54 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), RunError
     }
     network.shutdown(CloseCode::ShuttingDown, "the agent stops").await;
     ended.map_err(RunError::from)
+}
+
+/// restic, where it is there and new enough; says so once when it is not.
+async fn find_restic(config: &Config) -> Option<Restic> {
+    let (cache, work) = restic_folders(config);
+    // What an earlier process left there was for its own calls of restic.
+    std::fs::remove_dir_all(&work).ok();
+    for folder in [&cache, &work] {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        if let Err(error) = made {
+            tracing::error!(folder = %folder.display(), %error, "no backups: a folder for restic cannot be made");
+            return None;
+        }
+    }
+    let mut settings = Settings::new(&config.search_path, &config.home, cache, work);
+    settings.binary.clone_from(&config.restic);
+    match Restic::find(settings).await {
+        Ok(restic) => {
+            tracing::info!(version = %restic.version(), binary = %restic.binary().display(), "backups with restic");
+            Some(restic)
+        }
+        Err(error) => {
+            tracing::warn!(%error, "no backups on this host; after installing restic, restart omni-agent");
+            None
+        }
+    }
+}
+
+fn restic_folders(config: &Config) -> (PathBuf, PathBuf) {
+    let folder = config.data_dir.join("restic");
+    (folder.join("cache"), folder.join("work"))
+}
+
+/// The runs of this host, done with restic where there is one.
+fn runs(
+    config: &Config,
+    ledger: Arc<Ledger>,
+    docker: RealDocker,
+    restic: Option<Restic>,
+    host: HostId,
+    dirs: Dirs,
+    clock: Arc<dyn Clock>,
+) -> Result<Runs, LedgerError> {
+    let debts = Debts::open(ledger.clone())?;
+    let (_, work) = restic_folders(config);
+    let shared = Shared::new(Arc::new(docker), restic, debts, clock.clone(), host.to_string(), work, dirs);
+    let backups: Arc<dyn Doer> = Arc::new(Backups::new(shared));
+    Runs::new(Some(backups), Keeper::Ledger(ledger), clock)
 }
 
 /// Runs the session and the Docker watcher until one of them, or the operator, ends it.

@@ -7,7 +7,8 @@
 //!           host.rs      collectors/ and history/ on their own thread     ├─▶ session/ ◀─QUIC─▶ gateway
 //!           executors/   logs, exec, history, processes ◀─────────────────┤
 //!           images/      from and to other hosts, when no registry has them
-//!             converge/  allocations ◀─▶ the Docker engine, through workloads/ ◀┘
+//!             converge/  allocations ◀─▶ the Docker engine, through workloads/ ◀┤
+//!           backup/      restic, databases, restores ◀─▶ the work list in runs/ ◀┘
 //! ```
 //!
 //! `machine.rs` is the seam: a session speaks for this machine or, in `sim.rs`, for a made-up one. The session
@@ -17,6 +18,7 @@
 //! read from a source before its reader has taken what came before; a session never waits for a disk.
 
 pub mod args;
+pub mod backup;
 pub mod collectors;
 pub mod config;
 pub mod credentials;
@@ -32,6 +34,7 @@ pub mod join;
 pub mod ledger;
 pub mod logging;
 pub mod machine;
+pub mod runs;
 pub mod session;
 pub mod sim;
 pub mod supervisor;

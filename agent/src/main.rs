@@ -43,7 +43,7 @@ fn with_config(args: &CommonArgs, act: impl FnOnce(Config) -> anyhow::Result<()>
 
 /// One thread is enough: what blocks has threads of its own.
 fn in_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
-    tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(4).build()?.block_on(work)
+    tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(8).build()?.block_on(work)
 }
 
 async fn join(config: Config, args: &JoinArgs) -> anyhow::Result<()> {

@@ -2,10 +2,12 @@
 //! enough for thousands in one process.
 
 mod engine;
+mod runs;
 #[cfg(test)]
 mod tests;
 
 pub use engine::{FENCE, SimAllocation, SimEngine, SimPace};
+pub use runs::SimDoer;
 
 use crate::docker::Images;
 use crate::executors::{Ended, Failure, RequestStream};
@@ -90,6 +92,7 @@ impl SimAgent {
             network,
             machine: host.clone(),
             workloads: engine.clone(),
+            runs: Arc::new(runs::runs_of(&engine, clock.clone())),
             book: Arc::new(Book::new(controllers, None)),
             credentials: None,
             clock,

@@ -31,5 +31,7 @@ pub use keys::KeyPair;
 pub use leaf::{LeafInfo, leaf_info};
 pub use returning::prove_return;
 pub use seal::ClusterKey;
-pub use tls::{ExpectServer, MeshTls, Policy, api_client_config, pinned_client_config};
+pub use tls::{
+    ExpectServer, MeshTls, Policy, SeenRoot, api_client_config, looking_client_config, pinned_client_config,
+};
 pub use tokens::{InvalidToken, Secret, SecretHash, TokenKind, TokenText};

@@ -72,6 +72,8 @@ pub enum TokenKind {
     Join,
     /// Call the API.
     Api,
+    /// Call the API as the person who signed in for it.
+    Session,
 }
 
 impl TokenKind {
@@ -79,11 +81,12 @@ impl TokenKind {
         match self {
             Self::Join => "omni-join1.",
             Self::Api => "omni-api1.",
+            Self::Session => "omni-session1.",
         }
     }
 }
 
-/// A token as a person copies it: `omni-join1.…` or `omni-api1.…`.
+/// A token as a person copies it: `omni-join1.…` or `omni-api1.…`; a session's is kept by programs alone.
 ///
 /// The rest is base64url of `id (16) | CA fingerprint (32) | secret (32) | checksum (4)`. The checksum covers
 /// the prefix too, so a torn paste is told apart from a token that the cluster does not know.
@@ -157,7 +160,7 @@ impl FromStr for TokenText {
 }
 
 fn split_prefix(text: &str) -> Option<(TokenKind, &str)> {
-    [TokenKind::Join, TokenKind::Api]
+    [TokenKind::Join, TokenKind::Api, TokenKind::Session]
         .into_iter()
         .find_map(|kind| text.strip_prefix(kind.prefix()).map(|rest| (kind, rest)))
 }
@@ -198,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_cut_or_changed_token_is_damaged_not_unknown() {
-        for kind in [TokenKind::Join, TokenKind::Api] {
+        for kind in [TokenKind::Join, TokenKind::Api, TokenKind::Session] {
             let text = token(kind).to_string();
             let body = kind.prefix().len();
             for end in body..text.len() {

@@ -2,11 +2,17 @@
 
 mod alerts;
 mod apps;
+mod backups;
 mod images;
+mod people;
+mod secrets;
 
 pub(crate) use alerts::*;
 pub(crate) use apps::*;
+pub(crate) use backups::*;
 pub(crate) use images::*;
+pub(crate) use people::*;
+pub(crate) use secrets::*;
 
 use crate::complete;
 use crate::exit::EXIT_CODES;
@@ -172,6 +178,46 @@ pub(crate) enum Command {
         #[command(flatten)]
         list: AlertsListArgs,
     },
+    /// Backups: status (the default), run, list, show, cancel, repo, policy, defaults
+    Backup {
+        /// What to do.
+        #[command(subcommand)]
+        command: Option<BackupCommand>,
+    },
+    /// Snapshots of apps' data, newest first
+    Snapshots(SnapshotsArgs),
+    /// Bring an app's data back, or put it into a folder
+    Restore(Box<RestoreArgs>),
+    /// Proof that data comes back: list (the default), run
+    Drills {
+        /// What to do.
+        #[command(subcommand)]
+        command: Option<DrillsCommand>,
+    },
+    /// Secrets: list (the default), put, get, versions, rm
+    Secrets {
+        /// What to do.
+        #[command(subcommand)]
+        command: Option<SecretsCommand>,
+    },
+    /// People: who may come in, what they may do, and their sessions
+    Users {
+        /// What to do; lists people when absent.
+        #[command(subcommand)]
+        command: Option<UsersCommand>,
+    },
+    /// Your own account: show it, change the password, sessions
+    Account {
+        /// What to do; shows it when absent.
+        #[command(subcommand)]
+        command: Option<AccountCommand>,
+    },
+    /// How people may sign in
+    Auth {
+        /// What to do.
+        #[command(subcommand)]
+        command: AuthCommand,
+    },
     /// Tokens: for machines to join with, and for people and programs to call the API with
     Token {
         /// What to do.
@@ -190,20 +236,6 @@ pub(crate) enum Command {
     Completion(CompletionArgs),
     /// Version of this program and of the controller that answers
     Version,
-}
-
-/// `login`
-#[derive(Debug, Args)]
-pub(crate) struct LoginArgs {
-    /// Addresses of controllers, e.g. `https://10.0.0.1:7601`; the first that answers is used
-    #[arg(value_name = "URL")]
-    pub addresses: Vec<String>,
-    /// API token; `-` reads it from standard input [env: OMNI_TOKEN]
-    #[arg(long, value_name = "TOKEN")]
-    pub token: Option<String>,
-    /// Keep only the given addresses; otherwise those of all controllers are kept to fall back on
-    #[arg(long)]
-    pub only: bool,
 }
 
 /// `systems`
@@ -481,7 +513,7 @@ pub(crate) struct EventsArgs {
     /// Only events after this number, as it stands before each line
     #[arg(long, value_name = "SEQ")]
     pub since: Option<u64>,
-    /// Only about this: app, allocation, host, container, controller, token, environment or cluster; may be
+    /// Only about this: app, allocation, host, container, controller, token, user, environment or cluster; may be
     /// repeated
     #[arg(long, value_name = "TOPIC", value_parser = topic)]
     pub topic: Vec<String>,
@@ -499,7 +531,7 @@ pub(crate) struct EventsArgs {
 /// `token …`
 #[derive(Debug, Subcommand)]
 pub(crate) enum TokenCommand {
-    /// Make a token for machines to join with; its text is shown this once
+    /// Make a token for machines to join with, or an invitation for an admin; its text is shown this once
     Create {
         /// What may join with it
         #[arg(long, value_name = "ROLE", value_enum)]
@@ -522,6 +554,9 @@ pub(crate) enum TokenCommand {
         /// What it may do: viewer, operator or admin
         #[arg(long, value_name = "ROLE", value_parser = clap::builder::ValueParser::new(str::parse::<AccessRole>))]
         role: AccessRole,
+        /// Where it may do it.
+        #[command(flatten)]
+        places: PlacesArg,
         /// How long it is good for; for ever when absent
         #[arg(long, value_name = "LENGTH", value_parser = moment::length)]
         ttl: Option<Duration>,
@@ -551,6 +586,8 @@ pub(crate) enum JoinRoleArg {
     Agent,
     // A controller.
     Controller,
+    // A person, who becomes an admin.
+    Admin,
 }
 
 /// `controllers …`
@@ -654,8 +691,19 @@ fn host_status(text: &str) -> Result<HostStatus, String> {
 
 /// One thing or many: `hosts` means `host`.
 fn topic(text: &str) -> Result<String, String> {
-    const TOPICS: [&str; 9] =
-        ["app", "allocation", "host", "container", "alert", "controller", "token", "environment", "cluster"];
+    const TOPICS: [&str; 10] = [
+        "app",
+        "allocation",
+        "backup",
+        "host",
+        "container",
+        "alert",
+        "controller",
+        "token",
+        "user",
+        "environment",
+        "cluster",
+    ];
     let one = text.strip_suffix('s').unwrap_or(text);
     if TOPICS.contains(&one) {
         Ok(one.to_owned())

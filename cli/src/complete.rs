@@ -9,7 +9,7 @@ use crate::session::DEFAULT_ENVIRONMENT;
 use crate::settings::{Settings, Typed, process_env};
 use clap_complete::CompletionCandidate;
 use omni_common::api::v1::{
-    AlertsQuery, AppView, AppsQuery, CommaList, Consistency, ContainersQuery, HostsQuery,
+    AlertsQuery, AppView, AppsQuery, CommaList, Consistency, ContainersQuery, HostsQuery, UsersQuery,
 };
 use omni_sdk::{Client, Options};
 use std::collections::BTreeMap;
@@ -35,6 +35,16 @@ pub(crate) fn hosts(current: &OsStr) -> Vec<CompletionCandidate> {
     let names = ask(async |client| {
         let hosts = client.hosts(query).await.ok()?;
         Some(hosts.into_iter().map(|host| host.name).collect())
+    });
+    matching(current, names)
+}
+
+/// Names of people.
+pub(crate) fn users(current: &OsStr) -> Vec<CompletionCandidate> {
+    let query = UsersQuery { q: typed(current), limit: Some(MOST), ..UsersQuery::default() };
+    let names = ask(async |client| {
+        let users = client.users(query).await.ok()?;
+        Some(users.into_iter().map(|user| user.name).collect())
     });
     matching(current, names)
 }
@@ -102,6 +112,24 @@ pub(crate) fn alerts(current: &OsStr) -> Vec<CompletionCandidate> {
     let names = ask(async |client| {
         let alerts = client.alerts(&AlertsQuery::default()).await.ok()?;
         Some(alerts.into_iter().map(|alert| alert.fingerprint).collect())
+    });
+    matching(current, names)
+}
+
+/// Names of repositories of backups.
+pub(crate) fn repositories(current: &OsStr) -> Vec<CompletionCandidate> {
+    let names = ask(async |client| {
+        let repositories = client.repositories().await.ok()?;
+        Some(repositories.into_iter().map(|repository| repository.name).collect())
+    });
+    matching(current, names)
+}
+
+/// Names of secrets.
+pub(crate) fn secrets(current: &OsStr) -> Vec<CompletionCandidate> {
+    let names = ask(async |client| {
+        let secrets = client.secrets().await.ok()?;
+        Some(secrets.into_iter().map(|secret| secret.name.into()).collect())
     });
     matching(current, names)
 }

@@ -17,6 +17,7 @@ mod failure;
 #[path = "../tests/it/fixtures/mod.rs"]
 mod fixtures;
 mod fresh;
+mod hidden;
 mod moment;
 mod names;
 mod printer;
@@ -88,13 +89,13 @@ fn run(command: Command, settings: Settings, out: &mut Printer) -> Result<ExitSt
 
 async fn dispatch(command: Command, settings: Settings, out: &mut Printer) -> Result<ExitStatus> {
     use commands::{
-        alerts, apps, audit, completion, context, controllers, deploy, drain, events, exec, health, hosts,
-        images, login, logs, ps, status, systems, token, top, version,
+        account, alerts, apps, audit, auth, backup, completion, context, controllers, deploy, drain, events,
+        exec, health, hosts, images, login, logs, ps, secrets, status, systems, token, top, users, version,
     };
     let open = |out: &mut Printer| Session::open(&settings, SystemClock.now(), out);
     match command {
         Command::Login(args) => login::login(&args, &settings, out).await,
-        Command::Logout(args) => login::logout(&args, &settings, out),
+        Command::Logout(args) => login::logout(&args, &settings, out).await,
         Command::Context { command } => context::run(&command, &settings, out),
         Command::Completion(args) => completion::run(&args, out),
         Command::Version => version::run(open(out), out).await,
@@ -124,6 +125,14 @@ async fn dispatch(command: Command, settings: Settings, out: &mut Printer) -> Re
         Command::Logs(args) => logs::run(&args, &open(out)?, out).await,
         Command::Exec(args) => exec::run(&args, &open(out)?, out).await,
         Command::Events(args) => events::run(&args, &open(out)?, out).await,
+        Command::Backup { command } => backup::run(command.as_ref(), &open(out)?, out).await,
+        Command::Snapshots(args) => backup::snapshots::run(&args, &open(out)?, out).await,
+        Command::Restore(args) => Box::pin(backup::restore::run(&args, &open(out)?, out)).await,
+        Command::Drills { command } => backup::drills::run(command.as_ref(), &open(out)?, out).await,
+        Command::Secrets { command } => secrets::run(command.as_ref(), &open(out)?, out).await,
+        Command::Users { command } => users::run(command.as_ref(), &open(out)?, out).await,
+        Command::Account { command } => account::run(command.as_ref(), &open(out)?, out).await,
+        Command::Auth { command } => auth::run(&command, &open(out)?, out).await,
         Command::Token { command } => token::run(&command, &open(out)?, out).await,
         Command::Controllers { command } => controllers::run(command.as_ref(), &open(out)?, out).await,
         Command::Alerts { command, list } => alerts::run(command.as_ref(), &list, &open(out)?, out).await,

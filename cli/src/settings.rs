@@ -248,7 +248,7 @@ pub(crate) fn connection(
     let addresses = urls.iter().map(|text| address(text)).collect::<Result<Vec<_>, _>>()?;
     let bad_token = |why: String| SettingsError::Token { origin: origin.to_owned(), why };
     let token: TokenText = token.trim().parse().map_err(|e| bad_token(format!("{e}")))?;
-    if token.kind != TokenKind::Api {
+    if token.kind == TokenKind::Join {
         return Err(bad_token(
             "it is a join token, which machines join with; people need one that begins with `omni-api1.`"
                 .to_owned(),

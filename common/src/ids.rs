@@ -78,7 +78,7 @@ uuid_id!(
     "host"
 );
 uuid_id!(
-    /// A join token or an API token.
+    /// A join token, an API token, or a person's session, which has a token too.
     TokenId,
     "token"
 );

@@ -8,6 +8,7 @@
 
 pub mod api;
 pub mod app;
+pub mod backup;
 #[cfg(feature = "bench")]
 pub mod bench_client;
 pub mod config;

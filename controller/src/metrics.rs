@@ -17,6 +17,8 @@ pub const REFUSED: &str = "omni_connections_refused_total";
 pub const REFUSED_HANDSHAKES: &str = "omni_handshakes_refused_total";
 /// Runs of a reconciler, by name and outcome.
 pub const RECONCILES: &str = "omni_reconcile_runs_total";
+/// Backups and their kin that came to an end while this controller led, by component, kind and outcome.
+pub const BACKUP_RUNS: &str = "omni_backup_runs_total";
 /// Raft term.
 pub const RAFT_TERM: &str = "omni_raft_term";
 /// Last applied log index.

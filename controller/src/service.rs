@@ -3,20 +3,20 @@
 //! `Controller::start` needs a network, a disk and a clock, real or simulated; `run` serves until it is told
 //! to stop, and hands leadership over on the way out.
 
-use crate::app::{App, Refusals, RenderMetrics};
+use crate::app::{App, People, Refusals, RenderMetrics};
 use crate::coordinator::{LeaderLink, Proposer, Reader};
 use crate::data_dir::Addresses;
 use crate::ingest::controller_names;
 use crate::ingest::{
-    Connections, ContainerEvents, Gateway, Issuer, LeaderDuty, Lifetimes, ObservedHosts, Relay, Replicas,
-    Reports, Sessions, accept, cut_revoked, push_desired,
+    Connections, ContainerEvents, Gateway, Issuer, LeaderDuty, Lifetimes, ObservedHosts, Relay, Releases,
+    Replicas, Reports, RunReports, Sessions, accept, cut_revoked, push_desired,
 };
 use crate::links::Links;
 use crate::mesh::{MeshRouter, hand_over};
 use crate::metrics::{RAFT_APPLIED, RAFT_LEADER, RAFT_TERM, REFUSED_HANDSHAKES};
 use crate::peer::PeerClient;
 use crate::raft::{Disk, MemoryDisk, Pace, RaftNode, RaftRole, RaftStatus};
-use crate::reconcilers::{Liveness, Members, Placement, drive};
+use crate::reconcilers::{Backups, Liveness, Members, Placement, Rescues, drive};
 use crate::state::{Actor, Command, Proposal};
 use crate::store::Store;
 use omni_catalogue::Catalogue;
@@ -115,6 +115,8 @@ impl Controller {
             cluster_key: parts.cluster_key,
             catalogue: parts.catalogue,
             refusals,
+            releases: Arc::clone(&gateway.releases),
+            people: People::default(),
         });
         Ok(Self {
             app,
@@ -212,6 +214,8 @@ impl Controller {
         tasks.spawn(drive(Liveness::new(Arc::clone(gateway)), node.clone(), stop.clone()));
         tasks.spawn(drive(Members::new(Arc::clone(gateway)), node.clone(), stop.clone()));
         tasks.spawn(drive(Placement::new(Arc::clone(gateway)), node.clone(), stop.clone()));
+        tasks.spawn(drive(Backups::new(Arc::clone(gateway)), node.clone(), stop.clone()));
+        tasks.spawn(drive(Rescues::new(Arc::clone(gateway)), node.clone(), stop.clone()));
         let (relay, until) = (Arc::clone(&gateway.relay), stop.clone());
         tasks.spawn(async move { relay.run(until).await });
         let (replicas, until) = (Arc::clone(&gateway.replicas), stop.clone());
@@ -225,9 +229,13 @@ impl Controller {
         tasks.spawn(async move { events.run(proposer, clock, until).await });
         let reporting = Arc::clone(gateway);
         tasks.spawn(async move { reporting.reports.run(&reporting).await });
+        let reporting = Arc::clone(gateway);
+        tasks.spawn(async move { reporting.run_reports.run(&reporting).await });
         tasks.spawn(push_desired(Arc::clone(gateway)));
         let refusals = self.app.refusals.clone();
         tasks.spawn(refusals.run(Arc::clone(&gateway.proposer), Arc::clone(&gateway.clock), stop.clone()));
+        let seen = self.app.people.seen.clone();
+        tasks.spawn(seen.run(Arc::clone(&gateway.proposer), Arc::clone(&gateway.clock), stop.clone()));
         tasks.spawn(announce(Arc::clone(gateway), self.addresses.clone()));
         tasks.spawn(gauges(node.clone(), self.network.rejections(), stop.clone()));
         tasks
@@ -263,6 +271,8 @@ fn gateway(parts: &Parts, node: RaftNode, peers: PeerClient) -> Arc<Gateway> {
         observed,
         events: Arc::new(ContainerEvents::default()),
         reports: Arc::new(Reports::default()),
+        run_reports: Arc::new(RunReports::default()),
+        releases: Arc::new(Releases::new(Arc::clone(&parts.cluster_key), Arc::clone(&parts.catalogue))),
         connections: Connections::default(),
         started: parts.clock.now(),
         stop: CancellationToken::new(),

@@ -32,6 +32,7 @@ struct Made {
     cluster_id: ClusterId,
     ca_fingerprint: String,
     admin_token: String,
+    setup_link: String,
     agent_join_token: String,
     controller_join_token: String,
     api: String,
@@ -77,7 +78,7 @@ pub fn init(args: InitArgs) -> anyhow::Result<String> {
             ca_key_sealed: cluster_key.seal(&ca_key_context(cluster), authority.key_pkcs8())?,
             controller,
             api_tokens: vec![tokens.admin.0],
-            join_tokens: vec![tokens.agent.0, tokens.controller.0],
+            join_tokens: vec![tokens.agent.0, tokens.controller.0, tokens.person.0],
         },
     };
     dir.save_bootstrap(&omni_common::codec::encode(&entry)?)?;
@@ -103,6 +104,7 @@ struct FirstTokens {
     admin: (ApiToken, Secret),
     agent: (JoinToken, Secret),
     controller: (JoinToken, Secret),
+    person: (JoinToken, Secret),
 }
 
 impl FirstTokens {
@@ -122,6 +124,7 @@ impl FirstTokens {
             admin: (admin, secret),
             agent: first_join(JoinRole::Agent, now)?,
             controller: first_join(JoinRole::Controller, now)?,
+            person: first_join(JoinRole::Admin, now)?,
         })
     }
 
@@ -135,6 +138,11 @@ impl FirstTokens {
             admin_token: text(TokenKind::Api, self.admin.0.id, &self.admin.1),
             agent_join_token: text(TokenKind::Join, self.agent.0.id, &self.agent.1),
             controller_join_token: text(TokenKind::Join, self.controller.0.id, &self.controller.1),
+            setup_link: format!(
+                "https://{}/#/setup/{}",
+                addresses.advertise_api,
+                text(TokenKind::Join, self.person.0.id, &self.person.1)
+            ),
             api: format!("https://{}", addresses.advertise_api),
             quic: addresses.advertise_quic.clone(),
         }
@@ -149,7 +157,8 @@ fn first_join(role: JoinRole, now: Time) -> anyhow::Result<(JoinToken, Secret)> 
         hash: secret.hash(),
         created: now,
         expires: now.plus(FIRST_TOKENS),
-        uses_left: None,
+        // Machines are many, the first person is one.
+        uses_left: (role == JoinRole::Admin).then_some(1),
         used: 0,
         labels: BTreeMap::new(),
         created_by: "init".to_owned(),
@@ -160,10 +169,12 @@ fn first_join(role: JoinRole, now: Time) -> anyhow::Result<(JoinToken, Secret)> 
 impl Made {
     fn text(&self, data_dir: &str) -> String {
         format!(
-            "Made cluster {cluster}.\n\
+            "Made cluster {cluster}, with the root {ca}.\n\
              \n\
-             These tokens are shown once. Keep the first one safe: it may do everything.\n\
+             These are shown once. Keep the token and the link safe: they may do everything.\n\
              \n\
+             for you, in a browser   {setup}\n\
+             \x20                       (once, within 24 hours: choose a name and a password)\n\
              admin token             {admin}\n\
              join token, agents      {agent}\n\
              join token, controllers {controller}\n\
@@ -176,6 +187,8 @@ impl Made {
              \x20 omni-agent join --controller {quic} --token <join token, agents>      (on each host)\n\
              \x20 omni-controller join --controller {quic} --token <join token, controllers> --name NAME   (on two more)\n",
             cluster = self.cluster_id,
+            ca = self.ca_fingerprint,
+            setup = self.setup_link,
             admin = self.admin_token,
             agent = self.agent_join_token,
             controller = self.controller_join_token,

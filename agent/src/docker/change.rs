@@ -18,6 +18,7 @@ use omni_common::clock::Time;
 use omni_common::domain::MAX_IMAGE_NAME;
 use omni_common::domain::app::{ContentDigest, Hook};
 use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Making a container copies what the image has in its volumes, starting it may load a driver: on a busy disk that takes.
@@ -45,6 +46,15 @@ pub struct Network {
     pub name: String,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
+}
+
+/// A volume on the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VolumeFacts {
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Where its files are on the host.
+    pub mountpoint: PathBuf,
 }
 
 impl Engine {
@@ -88,6 +98,33 @@ impl Engine {
         let options = KillContainerOptionsBuilder::new().signal(signal).build();
         match self.quick("kill", self.docker.kill_container(id, Some(options))).await {
             Err(DockerError::Conflict(_)) => Ok(()),
+            other => absent_is_fine(other),
+        }
+    }
+
+    /// The command that a container was made with, its image's where none was given.
+    pub async fn command_of(&self, id: &str) -> Result<Vec<String>, DockerError> {
+        check_reference(id)?;
+        let found = self.quick("inspect", self.docker.inspect_container(id, None)).await?;
+        Ok(found.config.and_then(|config| config.cmd).unwrap_or_default())
+    }
+
+    /// Freezes the processes of a container.
+    pub async fn pause(&self, id: &str) -> Result<(), DockerError> {
+        check_reference(id)?;
+        self.slow("pause", self.docker.pause_container(id)).await
+    }
+
+    /// Lets them go on; fine when they are not frozen, or the container is gone.
+    pub async fn unpause(&self, id: &str) -> Result<(), DockerError> {
+        check_reference(id)?;
+        match self.slow("unpause", self.docker.unpause_container(id)).await {
+            // Older engines say it with 500.
+            Err(DockerError::Refused { message, .. } | DockerError::Conflict(message))
+                if message.contains("is not paused") || message.contains("is not running") =>
+            {
+                Ok(())
+            }
             other => absent_is_fine(other),
         }
     }
@@ -155,9 +192,17 @@ impl Engine {
 
     /// A volume's labels; absent when there is no such volume.
     pub async fn volume(&self, name: &str) -> Result<Option<BTreeMap<String, String>>, DockerError> {
+        Ok(self.volume_facts(name).await?.map(|facts| facts.labels))
+    }
+
+    /// A volume; absent when there is no such volume.
+    pub async fn volume_facts(&self, name: &str) -> Result<Option<VolumeFacts>, DockerError> {
         check_reference(name)?;
         match self.quick("inspect volume", self.docker.inspect_volume(name)).await {
-            Ok(volume) => Ok(Some(volume.labels.into_iter().collect())),
+            Ok(volume) => Ok(Some(VolumeFacts {
+                labels: volume.labels.into_iter().collect(),
+                mountpoint: volume.mountpoint.into(),
+            })),
             Err(DockerError::NotFound(_)) => Ok(None),
             Err(error) => Err(error),
         }

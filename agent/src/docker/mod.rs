@@ -28,7 +28,7 @@ mod watch;
 #[cfg(test)]
 mod watch_tests;
 
-pub use change::{ImageFacts, Network, check_image};
+pub use change::{ImageFacts, Network, VolumeFacts, check_image};
 pub use engine::{DockerError, Engine, ExecState, Limits, check_reference};
 pub use images::ImageStore;
 pub use watch::{DockerStatus, Handle, Images, Watcher};

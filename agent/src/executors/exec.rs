@@ -38,7 +38,7 @@ pub(super) async fn run(
     let program = Program { engine: &engine, exec: &exec, request: &request };
     let ended = program.attend(io, stream).await;
     if ended.is_err() {
-        program.end(&container.id).await;
+        end_program(&engine, &exec, &container.id).await;
     }
     ended?;
     let code = program.exit_code().await?;
@@ -154,26 +154,26 @@ impl Program<'_> {
         }
         Err(Failure::failed("the program closed its outputs but goes on"))
     }
+}
 
-    /// Ends a program whose asking side has gone. Its input has ended with the connection, which is enough for
-    /// most. The engine cannot kill a program started by exec, so the rest is done through its process, after
-    /// making sure that the process is in the container: its number may have been given away.
-    async fn end(&self, container: &str) {
-        for (wait, signal) in
-            [(GRACE, None), (TERM_GRACE, Some(Signal::HangUp)), (Duration::ZERO, Some(Signal::Kill))]
-        {
-            let process = match self.engine.exec_state(self.exec).await {
-                Ok(ExecState { running: true, pid: Some(pid), .. }) => pid,
-                Ok(_) | Err(DockerError::NotFound(_)) => return,
-                Err(error) => {
-                    return tracing::warn!(container, %error, "program may go on after its user left");
-                }
-            };
-            if let Some(signal) = signal {
-                signal.send(process, container);
+/// Ends a program whose asking side has gone. Its input has ended with the connection, which is enough for
+/// most. The engine cannot kill a program started by exec, so the rest is done through its process, after
+/// making sure that the process is in the container: its number may have been given away.
+pub(crate) async fn end_program(engine: &Engine, exec: &str, container: &str) {
+    for (wait, signal) in
+        [(GRACE, None), (TERM_GRACE, Some(Signal::HangUp)), (Duration::ZERO, Some(Signal::Kill))]
+    {
+        let process = match engine.exec_state(exec).await {
+            Ok(ExecState { running: true, pid: Some(pid), .. }) => pid,
+            Ok(_) | Err(DockerError::NotFound(_)) => return,
+            Err(error) => {
+                return tracing::warn!(container, %error, "program may go on after its user left");
             }
-            tokio::time::sleep(wait).await;
+        };
+        if let Some(signal) = signal {
+            signal.send(process, container);
         }
+        tokio::time::sleep(wait).await;
     }
 }
 

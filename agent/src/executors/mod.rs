@@ -18,6 +18,7 @@ mod reply;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use exec::end_program;
 pub use reply::{Ended, Failure, Reply, RequestStream};
 
 use crate::docker::Handle;

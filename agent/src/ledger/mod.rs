@@ -10,6 +10,10 @@
 //!   removed      the last run ended because the cluster had removed this host
 //!   desired      what the host is to run, as last heard         0600
 //!   contents/    what that needs: specifications and files, named by their digests
+//!   runs         what came of runs that the cluster may not have heard of   0600
+//!   debts        what a run has changed on this host and has to undo        0600
+//!   unfinished   volumes whose restore has not ended well, which nothing is started on
+//!   restic/      restic's cache, and its short-lived files
 //!   agent.toml   settings, see `config.rs`
 //!   history/     the ring of samples
 //! ```
@@ -23,12 +27,14 @@ mod record;
 #[cfg(test)]
 mod tests;
 
+use crate::backup::Debt;
+use crate::runs::Kept;
 use folder::Lock;
 use omni_common::domain::app::ContentDigest;
-use omni_common::ids::{ClusterId, HostId, RequestId};
+use omni_common::ids::{ClusterId, HostId, RequestId, RunId};
 use omni_common::wire::{ControllerList, Desired};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -170,6 +176,9 @@ const PENDING: &str = "pending";
 const REMOVED: &str = "removed";
 const DESIRED: &str = "desired";
 const CONTENTS: &str = "contents";
+const RUNS: &str = "runs";
+const DEBTS: &str = "debts";
+const UNFINISHED: &str = "unfinished";
 
 /// An open data folder. While it lives, no other process can open the same folder.
 #[derive(Debug)]
@@ -284,6 +293,36 @@ impl Ledger {
     /// Forgets content; fine when it is not there.
     pub fn remove_content(&self, digest: &ContentDigest) -> Result<(), LedgerError> {
         contents::remove(&self.dir.join(CONTENTS), digest)
+    }
+
+    /// What came of runs, as far as it is kept; absent when nothing is.
+    pub fn runs(&self) -> Result<Option<Kept>, LedgerError> {
+        record::read(&self.dir, RUNS)
+    }
+
+    /// Replaces what came of runs.
+    pub fn save_runs(&self, kept: &Kept) -> Result<(), LedgerError> {
+        record::write(&self.dir, RUNS, kept)
+    }
+
+    /// What runs have changed and have to undo; absent when that is nothing.
+    pub fn debts(&self) -> Result<Option<Vec<Debt>>, LedgerError> {
+        record::read(&self.dir, DEBTS)
+    }
+
+    /// Replaces what has to be undone.
+    pub fn save_debts(&self, debts: &[Debt]) -> Result<(), LedgerError> {
+        record::write(&self.dir, DEBTS, &debts)
+    }
+
+    /// The volumes whose restore has not ended well, and by which run; absent when there are none.
+    pub fn unfinished(&self) -> Result<Option<BTreeMap<String, RunId>>, LedgerError> {
+        record::read(&self.dir, UNFINISHED)
+    }
+
+    /// Replaces that list.
+    pub fn save_unfinished(&self, volumes: &BTreeMap<String, RunId>) -> Result<(), LedgerError> {
+        record::write(&self.dir, UNFINISHED, volumes)
     }
 
     /// Writes the settings file unless there is one already.

@@ -45,9 +45,10 @@ pub(super) async fn run(depot: &Depot, connection: &Connection) -> Infallible {
     }
 }
 
-struct Tried {
+/// When something that was asked for is asked for again.
+pub(super) struct Tried {
     wait: Duration,
-    again: Instant,
+    pub(super) again: Instant,
 }
 
 impl Default for Tried {
@@ -57,7 +58,7 @@ impl Default for Tried {
 }
 
 impl Tried {
-    fn note(&mut self, now: Instant) {
+    pub(super) fn note(&mut self, now: Instant) {
         self.again = now + self.wait;
         self.wait = (self.wait * 2).min(MAX_WAIT);
     }
@@ -65,10 +66,23 @@ impl Tried {
 
 /// Asks for content and checks what arrives; an error is a sentence for an operator.
 async fn fetch(connection: &Connection, digest: &ContentDigest) -> Result<Bytes, String> {
+    let bytes = ask(connection, &HostRequest::Content(digest.clone()), MAX_CONTENT).await?;
+    if ContentDigest::of(&bytes) == *digest {
+        return Ok(bytes.freeze());
+    }
+    Err("what the gateway sent has another digest".to_owned())
+}
+
+/// Asks for bytes, at most `most` of them; an error is a sentence for an operator.
+pub(super) async fn ask(
+    connection: &Connection,
+    request: &HostRequest,
+    most: usize,
+) -> Result<BytesMut, String> {
     let in_words = |error: &dyn std::fmt::Display| format!("the gateway could not be asked: {error}");
     let (send, recv) = connection.open_bi().await.map_err(|error| in_words(&error))?;
     let mut writer = FrameWriter::new(send);
-    writer.send(&HostRequest::Content(digest.clone())).await.map_err(|error| in_words(&error))?;
+    writer.send(request).await.map_err(|error| in_words(&error))?;
     writer.finish();
     let mut reader = FrameReader::<HostReply>::new(recv);
     let mut bytes = BytesMut::new();
@@ -82,16 +96,12 @@ async fn fetch(connection: &Connection, digest: &ContentDigest) -> Result<Bytes,
                 return Err("the gateway answered for an image".to_owned());
             }
             Ok(Ok(Some(HostReply::Failed { code, message }))) => return Err(format!("{message} ({code})")),
-            Ok(Ok(Some(HostReply::End))) => break,
+            Ok(Ok(Some(HostReply::End))) => return Ok(bytes),
             Ok(Ok(Some(HostReply::Chunk(chunk)))) => bytes.extend_from_slice(&chunk),
         }
-        if bytes.len() > MAX_CONTENT {
+        if bytes.len() > most {
             reader.stop(omni_common::wire::CloseCode::FrameTooLarge);
-            return Err(format!("it is larger than {} MiB", MAX_CONTENT >> 20));
+            return Err(format!("it is larger than {} MiB", most >> 20));
         }
     }
-    if ContentDigest::of(&bytes) == *digest {
-        return Ok(bytes.freeze());
-    }
-    Err("what the gateway sent has another digest".to_owned())
 }

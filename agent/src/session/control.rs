@@ -32,6 +32,8 @@ pub(super) struct Control<'a> {
     renewal: Option<Schedule>,
     /// The gateway takes reports about allocations.
     reports: bool,
+    /// The gateway takes reports about runs.
+    runs: bool,
 }
 
 impl<'a> Control<'a> {
@@ -45,8 +47,12 @@ impl<'a> Control<'a> {
         if established.runs {
             agent.workloads.reports().rewind();
         }
+        if established.has_runs {
+            agent.runs.rewind();
+        }
         Self {
             reports: established.runs,
+            runs: established.has_runs,
             agent,
             connection,
             writer: established.writer,
@@ -90,6 +96,7 @@ impl<'a> Control<'a> {
                 () = until(leaderless) => self.leader.give_up(Instant::now()).then_some(End::Leaderless),
                 _ = beats.tick() => self.beat().await,
                 () = news(self.agent, self.reports) => self.report().await,
+                () = news_of_runs(self.agent, self.runs) => self.report_runs().await,
                 true = refused(probe.as_ref(), &mut probes) => Some(End::Gone),
             };
             if let Some(end) = ended {
@@ -117,6 +124,15 @@ impl<'a> Control<'a> {
             self.agent.workloads.reports().take(MAX_REPORTS_PER_FRAME)
         {
             if let Some(end) = self.send(&AgentFrame::Allocations { all, reports, more }).await {
+                return Some(end);
+            }
+        }
+        None
+    }
+
+    async fn report_runs(&mut self) -> Option<End> {
+        while let Some(report) = self.agent.runs.take() {
+            if let Some(end) = self.send(&AgentFrame::Run(Box::new(report))).await {
                 return Some(end);
             }
         }
@@ -166,7 +182,7 @@ impl<'a> Control<'a> {
                 self.agent.pace.send_modify(|pace| pace.watch(interval_ms, for_ms, now));
             }
             GatewayFrame::Desired(desired) => self.agent.workloads.depot().desire(desired),
-            GatewayFrame::Runs(_) => {}
+            GatewayFrame::Runs(desired) => self.agent.runs.desire(desired),
             GatewayFrame::Goodbye { reason } => {
                 self.connection.close(CloseCode::Done, "goodbye");
                 return Some(End::Goodbye(reason));
@@ -229,16 +245,18 @@ pub(super) struct Begun {
     reader: FrameReader<GatewayFrame>,
     heartbeat_ms: u32,
     runs: bool,
+    has_runs: bool,
 }
 
 impl From<Established> for Begun {
     fn from(established: Established) -> Self {
-        let runs = established.runs();
+        let (runs, has_runs) = (established.runs(), established.has_runs());
         Self {
             writer: established.writer,
             reader: established.reader,
             heartbeat_ms: established.welcome.heartbeat_ms,
             runs,
+            has_runs,
         }
     }
 }
@@ -247,6 +265,14 @@ impl From<Established> for Begun {
 async fn news(agent: &Agent, wanted: bool) {
     match wanted {
         true => agent.workloads.reports().changed().await,
+        false => std::future::pending().await,
+    }
+}
+
+/// The same about runs.
+async fn news_of_runs(agent: &Agent, wanted: bool) {
+    match wanted {
+        true => agent.runs.told().await,
         false => std::future::pending().await,
     }
 }

@@ -4,8 +4,8 @@ use super::Agent;
 use super::end::End;
 use omni_certs::Role;
 use omni_common::wire::{
-    AgentFrame, CAPABILITY_IMAGES, CAPABILITY_RUN, CloseCode, GatewayFrame, Hello, PROTOCOL_MAX,
-    PROTOCOL_MIN, Welcome, settle_protocol,
+    AgentFrame, CAPABILITY_IMAGES, CAPABILITY_RUN, CAPABILITY_RUNS, CloseCode, GatewayFrame, Hello,
+    PROTOCOL_MAX, PROTOCOL_MIN, Welcome, settle_protocol,
 };
 use omni_transport::{Connection, FrameReader, FrameWriter};
 use std::time::Duration;
@@ -32,6 +32,11 @@ impl Established {
     /// Whether the gateway deals in images.
     pub(super) fn carries_images(&self) -> bool {
         self.gateway_knows(CAPABILITY_IMAGES)
+    }
+
+    /// Whether the gateway deals in runs of backups.
+    pub(super) fn has_runs(&self) -> bool {
+        self.gateway_knows(CAPABILITY_RUNS)
     }
 
     fn gateway_knows(&self, ability: &str) -> bool {
@@ -82,10 +87,15 @@ fn hello(agent: &Agent) -> Hello {
         protocol_min: PROTOCOL_MIN,
         protocol_max: PROTOCOL_MAX,
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        capabilities: [CAPABILITY_RUN, CAPABILITY_IMAGES].map(str::to_owned).into(),
+        capabilities: capabilities(agent),
         boot: agent.boot,
         controllers_version: agent.book.version(),
     }
+}
+
+fn capabilities(agent: &Agent) -> Vec<String> {
+    let runs = agent.runs.able().then_some(CAPABILITY_RUNS);
+    [CAPABILITY_RUN, CAPABILITY_IMAGES].into_iter().chain(runs).map(str::to_owned).collect()
 }
 
 /// The gateway must speak a protocol of ours and be who its certificate says.

@@ -9,6 +9,7 @@
 //!  │        │                has it a leader (leaderless.rs)
 //!  │        ├─ telemetry.rs  facts, containers, images, samples (outbox.rs)
 //!  │        ├─ contents.rs   specifications and files that allocations need, into workloads/
+//!  │        ├─ runs.rs       orders of runs, into runs/
 //!  │        └─ requests.rs   logs, exec, history, processes, images
 //!  └─ the session ended (end.rs): move at once, wait when a whole round found nobody (peers.rs), or stop when the
 //!     host was removed (removal.rs)
@@ -36,6 +37,7 @@ mod removal;
 mod renewal;
 mod requests;
 mod returning;
+mod runs;
 mod sampler;
 mod telemetry;
 #[cfg(test)]
@@ -52,6 +54,7 @@ pub use renewal::{Credentials, Proof, RenewError};
 pub use requests::MAX_REQUESTS;
 
 use crate::machine::Machine;
+use crate::runs::Runs;
 use crate::workloads::Workloads;
 use control::{Begun, Control};
 use course::{Course, Round};
@@ -98,6 +101,8 @@ pub struct Parts {
     pub machine: Arc<dyn Machine>,
     /// Whoever runs allocations on it.
     pub workloads: Arc<dyn Workloads>,
+    /// What the cluster wants done about backups, and who does it.
+    pub runs: Arc<Runs>,
     /// Where the controllers are.
     pub book: Arc<Book>,
     /// Its certificate, when that is to be renewed.
@@ -124,6 +129,7 @@ pub struct Agent {
     network: Arc<dyn Network>,
     machine: Arc<dyn Machine>,
     workloads: Arc<dyn Workloads>,
+    runs: Arc<Runs>,
     book: Arc<Book>,
     credentials: Option<Arc<dyn Credentials>>,
     clock: Arc<dyn Clock>,
@@ -154,6 +160,7 @@ impl Agent {
             network: parts.network,
             machine: parts.machine,
             workloads: parts.workloads,
+            runs: parts.runs,
             book: parts.book,
             credentials: parts.credentials,
             clock: parts.clock,
@@ -192,7 +199,7 @@ impl Agent {
         let workloads = self.workloads.run(self.lease.state(), self.monotonic);
         tokio::pin!(workloads);
         let ended = tokio::select! {
-            ended = self.keep(&stop) => ended,
+            ended = self.keep_and_do_runs(&stop) => ended,
             () = sampler::run(self) => Ok(()),
             () = self.lease.run() => Ok(()),
             () = &mut workloads => Ok(()),
@@ -210,6 +217,28 @@ impl Agent {
         self.background.close();
         tokio::time::timeout(LAST_ERRANDS, self.background.wait()).await.ok();
         ended
+    }
+
+    /// Keeps a session, and does runs as long as one is wanted. What is under way at the end gets the time to undo what it
+    /// has changed.
+    async fn keep_and_do_runs(&self, stop: &CancellationToken) -> Result<(), Removed> {
+        let no_more = stop.child_token();
+        let keep = async {
+            let ended = self.keep(stop).await;
+            no_more.cancel();
+            ended
+        };
+        let runs = async {
+            let too_long = async {
+                no_more.cancelled().await;
+                tokio::time::sleep(LAST_ERRANDS).await;
+            };
+            tokio::select! {
+                () = self.runs.run(no_more.clone()) => {}
+                () = too_long => {}
+            }
+        };
+        tokio::join!(keep, runs).0
     }
 
     /// Waits until the lease is over and what needed it has had the time to stop.
@@ -298,6 +327,7 @@ impl Agent {
         let connection = connection.clone();
         self.welcomed(welcome);
         let (runs, images) = (established.runs(), established.carries_images());
+        let has_runs = established.has_runs();
         let _uplink = images.then(|| self.workloads.uplink().attach(connection.clone()));
         let over = CancellationToken::new();
         let _over_when_dropped = over.clone().drop_guard();
@@ -305,8 +335,9 @@ impl Agent {
         let end = tokio::select! {
             end = control.run(stop) => end,
             closed = connection.closed() => End::from(closed),
-            error = telemetry::run(self, &connection, images) => handshake::explain(&connection, &error).await,
+            error = telemetry::run(self, &connection, images, has_runs) => handshake::explain(&connection, &error).await,
             never = self.fetch(runs, &connection) => match never {},
+            never = self.fetch_orders(has_runs, &connection) => match never {},
             error = requests::run(self, &connection, &over) => handshake::explain(&connection, &error).await,
         };
         // Whatever the reason, the gateway must not wait for the idle time to learn of it.
@@ -319,6 +350,14 @@ impl Agent {
     async fn fetch(&self, runs: bool, connection: &Connection) -> std::convert::Infallible {
         match runs {
             true => contents::run(self.workloads.depot(), connection).await,
+            false => std::future::pending().await,
+        }
+    }
+
+    /// Fetches orders of runs from a gateway that has them.
+    async fn fetch_orders(&self, has_runs: bool, connection: &Connection) -> std::convert::Infallible {
+        match has_runs && self.runs.able() {
+            true => runs::run(&self.runs, connection).await,
             false => std::future::pending().await,
         }
     }

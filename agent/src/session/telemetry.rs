@@ -11,17 +11,19 @@ use omni_common::wire::{MAX_CONTAINERS_PER_FRAME, MAX_IMAGES_PER_FRAME, Telemetr
 use omni_transport::{Connection, FrameWriter, TransportError};
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 
 /// A frame of containers is closed when it has about this many bytes; with the largest container on top it
 /// still fits a frame.
 const FRAME_BYTES: usize = 512 << 10;
 /// Facts that change without notice (memory added, an address, a card) are noticed this soon.
 const RECHECK: Duration = Duration::from_secs(60);
+/// How far runs are is told this often.
+const PROGRESS: Duration = Duration::from_secs(1);
 
-/// Sends until the stream breaks; `images` to a gateway that knows about them.
-pub(super) async fn run(agent: &Agent, connection: &Connection, images: bool) -> TransportError {
-    match send(agent, connection, images).await {
+/// Sends until the stream breaks; `images` and `runs` to a gateway that knows about them.
+pub(super) async fn run(agent: &Agent, connection: &Connection, images: bool, runs: bool) -> TransportError {
+    match send(agent, connection, images, runs).await {
         Ok(never) => match never {},
         Err(error) => error,
     }
@@ -31,6 +33,7 @@ async fn send(
     agent: &Agent,
     connection: &Connection,
     images: bool,
+    runs: bool,
 ) -> Result<std::convert::Infallible, TransportError> {
     let mut writer = FrameWriter::new(connection.open_uni().await?);
     let machine = agent.machine.as_ref();
@@ -43,6 +46,8 @@ async fn send(
         images.mark_changed();
     }
     let mut images_told = false;
+    let mut progress = tokio::time::interval(PROGRESS);
+    progress.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut recheck = tokio::time::interval_at(Instant::now() + RECHECK, RECHECK);
     loop {
         tokio::select! {
@@ -66,6 +71,12 @@ async fn send(
                     for frame in images_of(listed.as_deref().map_or(&[][..], Vec::as_slice)) {
                         writer.send(&frame).await?;
                     }
+                }
+            }
+            _ = progress.tick(), if runs => {
+                let under_way = agent.runs.progress();
+                if !under_way.is_empty() {
+                    writer.send(&TelemetryFrame::Runs(under_way)).await?;
                 }
             }
             () = agent.outbox.filled() => {

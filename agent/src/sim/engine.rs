@@ -8,6 +8,7 @@
 //! becomes healthy, everything else becomes healthy after a while.
 
 use crate::images::Uplink;
+use crate::runs::{Keeper, Kept};
 use crate::session::{LeaseState, Monotonic};
 use crate::workloads::{Depot, Reports, Wish, Workloads};
 use async_trait::async_trait;
@@ -16,7 +17,7 @@ use omni_common::domain::app::AppSpec;
 use omni_common::ids::AllocationId;
 use omni_common::wire::{AllocationReport, DesiredAllocation};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -72,6 +73,7 @@ pub struct SimEngine {
     depot: Depot,
     reports: Reports,
     uplink: Uplink,
+    kept: Arc<Mutex<Kept>>,
     here: Mutex<BTreeMap<AllocationId, SimAllocation>>,
     changes: watch::Sender<u64>,
 }
@@ -90,9 +92,15 @@ impl SimEngine {
             depot: Depot::in_memory(),
             reports: Reports::new(),
             uplink: Uplink::default(),
+            kept: Arc::default(),
             here: Mutex::default(),
             changes: watch::Sender::default(),
         }
+    }
+
+    /// Where its agent keeps what came of runs.
+    pub fn keeper(&self) -> Keeper {
+        Keeper::Memory(self.kept.clone())
     }
 
     /// What is on the host now, in id order.

@@ -9,7 +9,7 @@ mod resolver;
 mod verify;
 
 pub use mesh::{ExpectServer, MeshTls, Policy};
-pub use pinned::{api_client_config, pinned_client_config};
+pub use pinned::{SeenRoot, api_client_config, looking_client_config, pinned_client_config};
 
 use crate::error::{Error, Result};
 use omni_common::clock::Time;

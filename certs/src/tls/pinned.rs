@@ -94,3 +94,70 @@ impl ServerCertVerifier for PinnedVerifier {
         algorithms().supported_schemes()
     }
 }
+
+/// A client that only looks which root a server shows, and then goes away: nothing is ever sent over it. For asking a
+/// person whether it is the right one.
+pub fn looking_client_config(seen: SeenRoot) -> ClientConfig {
+    let mut config = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .expect("the provider speaks TLS 1.3")
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(LookingVerifier { seen }))
+        .with_no_client_auth();
+    config.alpn_protocols = owned(HTTP_ALPNS);
+    config.resumption = Resumption::disabled();
+    config
+}
+
+/// Where [`looking_client_config`] leaves what it saw.
+pub type SeenRoot = Arc<std::sync::Mutex<Option<CaFingerprint>>>;
+
+/// Nobody was asked yet.
+#[derive(Debug, thiserror::Error)]
+#[error("only a look was taken at this server")]
+struct OnlyLooked;
+
+#[derive(Debug)]
+struct LookingVerifier {
+    seen: SeenRoot,
+}
+
+impl ServerCertVerifier for LookingVerifier {
+    fn verify_server_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        rest: &[CertificateDer<'_>],
+        _name: &ServerName<'_>,
+        _ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        // The root is the one under which the rest holds; a server that shows none that fits has none to be pinned.
+        let root = rest.iter().find(|root| check_presented(leaf, rest, root, now).is_ok());
+        if let (Some(root), Ok(mut seen)) = (root, self.seen.lock()) {
+            *seen = Some(CaFingerprint::of(root));
+        }
+        Err(other(OnlyLooked))
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _cert: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(no_tls12())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, cert, signature, &algorithms())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        algorithms().supported_schemes()
+    }
+}

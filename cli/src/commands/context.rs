@@ -147,10 +147,13 @@ pub(super) fn remove(
     settings: &Settings,
     out: &mut Printer,
 ) -> Result<ExitStatus> {
-    find(name, contexts)?;
+    let session = find(name, contexts)?.token.starts_with("omni-session1.");
     contexts.remove(name);
     contexts.save(&settings.config_path)?;
-    out.say(&format!("Context `{name}` is forgotten. Its token stays valid: `omni token rm` revokes it."));
+    out.say(&match session {
+        true => format!("Context `{name}` is forgotten."),
+        false => format!("Context `{name}` is forgotten. Its token stays valid: `omni token rm` revokes it."),
+    });
     match &contexts.current {
         Some(current) => out.say(&format!("The current context is `{current}`.")),
         None if !contexts.contexts.is_empty() => out.hint("choose another one with `omni context use NAME`"),

@@ -8,6 +8,7 @@ use crate::printer::Printer;
 use crate::session::client;
 use crate::settings::{Connection, Settings, address, connection};
 use anyhow::{Context as _, Result};
+use omni_certs::TokenKind;
 use omni_common::api::v1::WhoAmI;
 use omni_sdk::{Address, Client};
 use serde::Serialize;
@@ -33,7 +34,11 @@ pub(crate) async fn login(args: &LoginArgs, settings: &Settings, out: &mut Print
         )
         .into());
     }
-    let connection = connection(None, urls, &token(args, settings)?, "given")?;
+    let token = match args.user.is_some() || args.oidc {
+        true => super::sign_in::token(args, urls, settings, out).await?,
+        false => token(args, settings)?,
+    };
+    let connection = connection(None, urls, &token, "given")?;
     let client = client(settings, &connection)?;
     let who = client.whoami().await.context("cannot log in")?;
     let mut addresses = connection.addresses.clone();
@@ -57,7 +62,8 @@ fn token(args: &LoginArgs, settings: &Settings) -> Result<String> {
         (Some(typed), _) => Ok(typed.to_owned()),
         (None, Some(variable)) => Ok(variable.to_owned()),
         (None, None) => Err(Failure::Usage(
-            "a token is needed: `--token TOKEN`, `--token -` to read it from standard input, or OMNI_TOKEN"
+            "say who you are: `--user NAME`, `--oidc`, `--token TOKEN`, `--token -` to read it from standard input, or \
+             OMNI_TOKEN"
                 .to_owned(),
         )
         .into()),
@@ -111,12 +117,30 @@ fn keep(
     Ok(ExitStatus::Done)
 }
 
-/// Forgets a context. The token itself stays valid until it is revoked.
-pub(crate) fn logout(args: &LogoutArgs, settings: &Settings, out: &mut Printer) -> Result<ExitStatus> {
+/// Forgets a context. A session ends with it; an API token stays valid until it is revoked.
+pub(crate) async fn logout(args: &LogoutArgs, settings: &Settings, out: &mut Printer) -> Result<ExitStatus> {
     let mut contexts = Contexts::load(&settings.config_path)?;
     let name = match &args.name {
         Some(name) => name.clone(),
         None => settings.context_name(&contexts)?,
     };
+    if let Some(context) = contexts.contexts.get(&name) {
+        sign_out(context, settings, out).await;
+    }
     super::context::remove(&name, &mut contexts, settings, out)
+}
+
+/// Ends the session of a context, if it is one. A cluster that does not answer must not keep its context alive here.
+async fn sign_out(context: &Context, settings: &Settings, out: &mut Printer) {
+    let Ok(connection) = connection(None, &context.urls, &context.token, "of the context") else { return };
+    if connection.token.kind != TokenKind::Session {
+        return;
+    }
+    let ended = match client(settings, &connection) {
+        Ok(client) => client.sign_out().await.map_err(anyhow::Error::from),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = ended {
+        out.warn(&format!("the session could not be ended and ends by itself: {error}"));
+    }
 }

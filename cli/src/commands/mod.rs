@@ -1,8 +1,11 @@
 //! One file for each verb. Each takes what was typed, the session and the printer, and returns how it ended.
 
+pub(crate) mod account;
 pub(crate) mod alerts;
 pub(crate) mod apps;
 pub(crate) mod audit;
+pub(crate) mod auth;
+pub(crate) mod backup;
 pub(crate) mod completion;
 pub(crate) mod context;
 pub(crate) mod controllers;
@@ -17,10 +20,13 @@ pub(crate) mod images;
 pub(crate) mod login;
 pub(crate) mod logs;
 pub(crate) mod ps;
+pub(crate) mod secrets;
+mod sign_in;
 pub(crate) mod status;
 pub(crate) mod systems;
 pub(crate) mod token;
 pub(crate) mod top;
+pub(crate) mod users;
 pub(crate) mod version;
 
 #[cfg(test)]
@@ -44,7 +50,10 @@ mod tests {
         releases[0].images = vec![long("registry.lan/shop"), long("registry.lan/db")];
         let mut firing = fixtures::alerts();
         firing[0].summary = Some(long("shop"));
-        let tables: [(&str, Table); 9] = [
+        let mut users = fixtures::users();
+        users[1].name = long("bob");
+        let tables: [(&str, Table); 10] = [
+            ("users", users::table(&users, now)),
             ("alerts", alerts::table(&firing, now)),
             ("apps", apps::list::table(&apps, now)),
             ("releases", apps::releases::table(&releases, now)),

@@ -11,7 +11,7 @@ use crate::tone::Tone;
 use crate::units::{ABSENT, ago, until};
 use anyhow::Result;
 use omni_common::api::v1::{
-    AccessScope, ApiTokenView, CreateApiToken, CreateJoinToken, JoinRole, JoinTokenView, TokensQuery,
+    ApiTokenView, CreateApiToken, CreateJoinToken, JoinRole, JoinTokenView, TokensQuery,
 };
 use omni_common::clock::Time;
 use omni_common::ids::TokenId;
@@ -28,11 +28,11 @@ pub(crate) async fn run(command: &TokenCommand, session: &Session, out: &mut Pri
         TokenCommand::Create { role, ttl, uses, label } => {
             create(*role, *ttl, *uses, label, session, out).await
         }
-        TokenCommand::CreateApi { name, role, ttl } => {
+        TokenCommand::CreateApi { name, role, places, ttl } => {
             let body = CreateApiToken {
                 name: name.clone(),
                 role: *role,
-                scope: AccessScope::default(),
+                scope: super::users::scope(places),
                 ttl_secs: ttl.map(|ttl| ttl.as_secs()),
             };
             create_api(&body, session, out).await
@@ -54,6 +54,7 @@ async fn create(
     let role = match role {
         JoinRoleArg::Agent => JoinRole::Agent,
         JoinRoleArg::Controller => JoinRole::Controller,
+        JoinRoleArg::Admin => JoinRole::Admin,
     };
     let body = CreateJoinToken {
         role,
@@ -68,10 +69,19 @@ async fn create(
         Some(1) => "once".to_owned(),
         Some(uses) => format!("{uses} times"),
     };
+    let (place, line) = match role {
+        JoinRole::Admin => {
+            let url = &session.connection.addresses[0];
+            (
+                "Whoever opens this chooses a name and a password and may do everything",
+                format!("{url}/#/setup/{}", created.token),
+            )
+        }
+        _ => ("On the new machine", join_line(role, &created.token, session).await),
+    };
     out.say(&format!(
-        "\nIt can be used {uses}, and ends {}. It is not shown again. On the new machine:\n\n  {}\n",
+        "\nIt can be used {uses}, and ends {}. It is not shown again. {place}:\n\n  {line}\n",
         until(created.view.expires, session.now),
-        join_line(role, &created.token, session).await,
     ));
     Ok(ExitStatus::Done)
 }
@@ -87,7 +97,7 @@ async fn join_line(role: JoinRole, token: &str, session: &Session) -> String {
     let controllers: String =
         addresses.iter().map(|address| format!(" --controller {}", harmless(address))).collect();
     match role {
-        JoinRole::Agent => {
+        JoinRole::Agent | JoinRole::Admin => {
             format!("omni-agent join --data-dir /var/lib/omni-agent{controllers} --token {token}")
         }
         JoinRole::Controller => {
@@ -172,6 +182,7 @@ fn join_row(token: &JoinTokenView, now: Time) -> Vec<Cell> {
     let role = match token.role {
         JoinRole::Agent => "agent",
         JoinRole::Controller => "controller",
+        JoinRole::Admin => "admin",
     };
     vec![
         token.id.short().into(),
@@ -265,7 +276,7 @@ fn find(wanted: &str, tokens: &Tokens) -> Result<Doomed, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use omni_common::api::v1::AccessRole;
+    use omni_common::api::v1::{AccessRole, AccessScope};
 
     fn api(id: u128, name: &str) -> ApiTokenView {
         ApiTokenView {

@@ -29,6 +29,7 @@ fn live_names_are_offered() {
     assert_eq!(offered(&world, &["omni", "rollback", "default/w"]), ["default/wiki"]);
     assert_eq!(offered(&world, &["omni", "stop", "--env", "st"]), ["staging"]);
     assert_eq!(offered(&world, &["omni", "drain", "gp"]), ["gpu-1"]);
+    assert_eq!(offered(&world, &["omni", "users", "rm", "b"]), ["bob"]);
     assert_eq!(offered(&world, &["omni", "stat"]), ["status"]);
 }
 

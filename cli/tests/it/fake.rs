@@ -1,6 +1,8 @@
 //! A controller that serves fixtures, and a user who runs `omni` against it.
 
 mod apps;
+mod backups;
+pub(crate) mod people;
 
 use crate::fixtures;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
@@ -47,6 +49,8 @@ pub(crate) struct Written {
 struct Fake {
     mood: Mood,
     token: String,
+    /// The token of a session that was signed in for.
+    session: String,
     written: Arc<Mutex<Vec<Written>>>,
     script: apps::Script,
 }
@@ -55,6 +59,8 @@ struct Fake {
 pub(crate) struct World {
     pub(crate) token: String,
     pub(crate) url: String,
+    /// Fingerprint of the cluster's root.
+    pub(crate) ca: String,
     home: TempDir,
     written: Arc<Mutex<Vec<Written>>>,
     _runtime: Runtime,
@@ -68,7 +74,7 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    fn of(output: Output) -> Self {
+    pub(crate) fn of(output: Output) -> Self {
         let text = |bytes| String::from_utf8(bytes).expect("output is text");
         Self {
             code: output.status.code().expect("it ended by itself"),
@@ -114,9 +120,15 @@ impl World {
         let secret = Secret::generate().expect("the random source works");
         let ca = cluster.authority.fingerprint();
         let token = TokenText::new(TokenKind::Api, TokenId::from_u128(7), &secret, ca).to_string();
+        let session = TokenText::new(TokenKind::Session, TokenId::from_u128(0x71), &secret, ca).to_string();
         let written = Arc::new(Mutex::new(Vec::new()));
-        let fake =
-            Fake { mood, token: token.clone(), written: written.clone(), script: apps::Script::default() };
+        let fake = Fake {
+            mood,
+            token: token.clone(),
+            session,
+            written: written.clone(),
+            script: apps::Script::default(),
+        };
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         listener.set_nonblocking(true).expect("a socket can be non-blocking");
         let url = format!("https://{}", listener.local_addr().expect("bound"));
@@ -127,7 +139,14 @@ impl World {
             from_tcp_rustls(listener, tls).expect("a listener")
         };
         runtime.spawn(server.serve(router(fake).into_make_service()));
-        Self { token, url, home: TempDir::new().expect("a folder"), written, _runtime: runtime }
+        Self {
+            token,
+            url,
+            ca: ca.to_string(),
+            home: TempDir::new().expect("a folder"),
+            written,
+            _runtime: runtime,
+        }
     }
 
     /// The user's contexts file.
@@ -240,6 +259,8 @@ fn router(fake: Fake) -> Router {
         .merge(writes)
         .merge(sockets)
         .merge(apps::router())
+        .merge(backups::router())
+        .merge(people::router())
         .fallback(|request: Request| async move {
             let what = format!("the API has no {} {}", request.method(), request.uri().path());
             problem(StatusCode::NOT_FOUND, "no_route", &what)
@@ -255,7 +276,11 @@ fn header(request: &Request, name: &str) -> Option<String> {
 
 /// Checks the token and the role, takes down what is written, and has no leader when it is in that mood.
 async fn guard(State(fake): State<Fake>, request: Request, next: Next) -> Response {
-    if header(&request, "authorization") != Some(format!("Bearer {}", fake.token)) {
+    let shown = header(&request, "authorization");
+    let entrance = request.method() == Method::POST && request.uri().path().starts_with("/api/v1/session");
+    let known =
+        [&fake.token, &fake.session].into_iter().any(|token| shown == Some(format!("Bearer {token}")));
+    if entrance && shown.is_some() || !entrance && !known {
         return problem(StatusCode::UNAUTHORIZED, "unauthenticated", "the token is not known");
     }
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
@@ -298,6 +323,7 @@ async fn whoami(State(fake): State<Fake>) -> Json<WhoAmI> {
         role: if fake.mood.viewer { AccessRole::Viewer } else { AccessRole::Admin },
         scope: AccessScope::default(),
         token: TokenId::from_u128(7),
+        user: None,
         expires: None,
         cluster: ClusterId::from_u128(0x0193_5e1a_0000_7000_8000_0000_0000_0001),
     })

@@ -4,6 +4,7 @@
 //! problem: a call that the API does not have fails here. Screens are snapshots; review them in the diff.
 
 mod apps;
+mod backups;
 mod completion;
 mod deploy;
 mod errors;
@@ -12,6 +13,7 @@ mod fixtures;
 mod help;
 mod images;
 mod login;
+mod people;
 mod programs;
 mod screens;
 mod streams;

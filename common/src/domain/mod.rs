@@ -12,6 +12,7 @@ mod gpu;
 mod image;
 mod name;
 mod sample;
+mod secret;
 
 pub use allocation::*;
 pub use container::*;
@@ -20,3 +21,4 @@ pub use gpu::*;
 pub use image::*;
 pub use name::*;
 pub use sample::*;
+pub use secret::*;

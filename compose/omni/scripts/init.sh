@@ -125,7 +125,7 @@ make_cluster() {
     [ ! -e "$INIT" ] || fail "$INIT holds the tokens of a cluster, but data/omni holds no controller: was it emptied? Put it back, or move $INIT away to make a new cluster"
     in_container omni-omni omni-controller init --data-dir /data --name "${OMNI_CONTROLLER_NAME:-c1}" "${where[@]}" -o json | keep "$INIT.made" 600 ||
       fail "the cluster could not be made, see above. data/omni has to be an empty folder of user 7600 (README.md, \"Start\")"
-    say "made a cluster; its controller here is ${OMNI_CONTROLLER_NAME:-c1}"
+    say "made a cluster; its controller here is ${OMNI_CONTROLLER_NAME:-c1}. The first person comes in by the setup_link in $INIT, once and within 24 hours"
   fi
   # A run that was cut off between the two left the tokens under the first name.
   if [ ! -e "$INIT" ] && whole_init "$INIT.made"; then mv "$INIT.made" "$INIT"; fi

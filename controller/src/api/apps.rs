@@ -3,10 +3,13 @@
 use super::answer::{Answer, Gone};
 use super::error::ApiError;
 use super::extract::{Fresh, Named, Params, Write};
+use super::guard::Caller;
 use super::{Api, Shared};
+use axum::Extension;
 use omni_common::api::v1::{
-    AppView, AppsQuery, Change, Deploy, DeployPlan, DiffQuery, Explanation, Page, Problem, ProjectReading,
-    ReadProject, ReadQuery, ReleaseView, RemoveAppQuery, Rollback, SteerDeployment, UpdateApp,
+    AcceptLoss, AppView, AppsQuery, Change, Deploy, DeployPlan, DiffQuery, Explanation, Page, Problem,
+    ProjectReading, ReadProject, ReadQuery, ReleaseView, RemoveAppQuery, Rollback, SteerDeployment,
+    UpdateApp,
 };
 use omni_common::domain::app::AppSpec;
 use omni_common::ids::DeploymentId;
@@ -22,6 +25,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(get, update, remove))
         .routes(routes!(restart))
         .routes(routes!(rollback))
+        .routes(routes!(accept_loss))
         .routes(routes!(explain))
         .routes(routes!(releases))
         .routes(routes!(release))
@@ -38,8 +42,9 @@ async fn list(
     api: Shared,
     Fresh(state): Fresh,
     Params(query): Params<AppsQuery>,
+    Extension(caller): Extension<Caller>,
 ) -> Result<Answer<Page<AppView>>, ApiError> {
-    Ok(Answer::at(state.index, api.app.list_apps(&state, &query)?))
+    Ok(Answer::at(state.index, api.app.list_apps(&state, &query, caller.principal.reach())?))
 }
 
 /// Deploy a project
@@ -157,6 +162,22 @@ async fn restart(
     Write { call, .. }: Write<()>,
 ) -> Result<Answer<AppView>, ApiError> {
     Ok(Answer::from(api.app.restart_app(&call, &environment, &name).await?))
+}
+
+/// Accept older data than an app allows
+///
+/// For an instance whose host is down, with `failover: restore`: it comes back from the newest usable snapshot though that is
+/// older than `max_data_age`. It holds for this loss only.
+#[utoipa::path(post, path = "/api/v1/apps/{environment}/{app}/accept-loss", operation_id = "acceptLoss", tag = "apps",
+    params(("environment" = String, Path, description = "Environment."), ("app" = String, Path, description = "Name.")),
+    request_body = AcceptLoss,
+    responses((status = 200, body = AppView), (status = 404, body = Problem), (status = 409, body = Problem)))]
+async fn accept_loss(
+    api: Shared,
+    Named((environment, name)): Named<(String, String)>,
+    Write { call, body, .. }: Write<AcceptLoss>,
+) -> Result<Answer<AppView>, ApiError> {
+    Ok(Answer::from(api.app.accept_loss(&call, &environment, &name, &body).await?))
 }
 
 /// Move an app to a release it has

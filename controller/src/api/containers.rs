@@ -3,7 +3,9 @@
 use super::answer::Answer;
 use super::error::ApiError;
 use super::extract::{Fresh, Named, Params};
+use super::guard::Caller;
 use super::{Api, Shared};
+use axum::Extension;
 use omni_common::api::v1::{ContainerView, ContainersQuery, Page, Problem, ReadQuery};
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
@@ -24,8 +26,9 @@ async fn list(
     api: Shared,
     Fresh(state): Fresh,
     Params(query): Params<ContainersQuery>,
+    Extension(caller): Extension<Caller>,
 ) -> Result<Answer<Page<ContainerView>>, ApiError> {
-    Ok(Answer::at(state.index, api.app.list_containers(&state, &query)?))
+    Ok(Answer::at(state.index, api.app.list_containers(&state, &query, caller.principal.reach())?))
 }
 
 /// Show a container
@@ -37,6 +40,8 @@ async fn get(
     api: Shared,
     Fresh(state): Fresh,
     Named((host, container)): Named<(String, String)>,
+    Extension(caller): Extension<Caller>,
 ) -> Result<Answer<ContainerView>, ApiError> {
-    Ok(Answer::at(state.index, api.app.get_container(&state, &host, &container)?))
+    let found = api.app.get_container(&state, &host, &container, caller.principal.reach())?;
+    Ok(Answer::at(state.index, found))
 }

@@ -3,7 +3,9 @@
 use super::answer::{Answer, Gone};
 use super::error::ApiError;
 use super::extract::{Fresh, Named, Write};
+use super::guard::Caller;
 use super::{Api, Shared};
+use axum::Extension;
 use omni_common::api::v1::{CreateEnvironment, EnvironmentView, Page, Problem, ReadQuery};
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
@@ -16,8 +18,12 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Api>> {
 /// List environments
 #[utoipa::path(get, path = "/api/v1/environments", operation_id = "listEnvironments", tag = "environments",
     params(ReadQuery), responses((status = 200, body = Page<EnvironmentView>)))]
-async fn list(api: Shared, Fresh(state): Fresh) -> Answer<Page<EnvironmentView>> {
-    Answer::at(state.index, api.app.list_environments(&state))
+async fn list(
+    api: Shared,
+    Fresh(state): Fresh,
+    Extension(caller): Extension<Caller>,
+) -> Answer<Page<EnvironmentView>> {
+    Answer::at(state.index, api.app.list_environments(&state, caller.principal.reach()))
 }
 
 /// Make an environment

@@ -91,8 +91,7 @@ impl ApiError {
     fn shape(&self) -> Shape {
         match self {
             Self::App(error) => app(error),
-            Self::Denied(Denied::Role { .. }) => shape(StatusCode::FORBIDDEN, "forbidden", "Not allowed"),
-            Self::Denied(_) => shape(StatusCode::UNAUTHORIZED, "unauthenticated", "Not authenticated"),
+            Self::Denied(denied) => turned_away(*denied),
             Self::Throttled(secs) => {
                 shape(StatusCode::TOO_MANY_REQUESTS, "throttled", "Too many attempts").retry(*secs)
             }
@@ -156,8 +155,22 @@ fn fault(fault: &omni_compose::Fault) -> FieldError {
     FieldError { pointer: fault.place.to_string(), detail: format!("{}{hint}", fault.message) }
 }
 
+fn turned_away(denied: Denied) -> Shape {
+    match denied {
+        Denied::Role { .. } | Denied::Place => shape(StatusCode::FORBIDDEN, "forbidden", "Not allowed"),
+        Denied::Foreign => shape(StatusCode::FORBIDDEN, "foreign_page", "Not from this page"),
+        _ => shape(StatusCode::UNAUTHORIZED, "unauthenticated", "Not authenticated"),
+    }
+}
+
 fn app(error: &AppError) -> Shape {
     match error {
+        AppError::Denied(denied) => turned_away(*denied),
+        AppError::NotHere(_) => shape(StatusCode::CONFLICT, "conflict", "Not possible"),
+        AppError::Busy => shape(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "Overloaded").retry(1),
+        AppError::NotAdmitted(_) => shape(StatusCode::FORBIDDEN, "not_admitted", "Not admitted"),
+        AppError::Provider(_) => shape(StatusCode::BAD_GATEWAY, "provider", "Provider failed"),
+        AppError::Password(_) => shape(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
         AppError::NotFound { .. } => shape(StatusCode::NOT_FOUND, "not_found", "Not found"),
         AppError::Refused(refusal) => refused(refusal.code),
         AppError::Invalid(_) => shape(StatusCode::BAD_REQUEST, "invalid", "Invalid request"),

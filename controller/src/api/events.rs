@@ -3,9 +3,12 @@
 use super::answer::Answer;
 use super::error::ApiError;
 use super::extract::{Fresh, Params};
+use super::guard::Caller;
 use super::socket::{End, Incoming, Socket, Upgrade};
 use super::{Api, Shared};
 use crate::app::{App, AppError, EventStep, EventTail};
+use crate::state::Reach;
+use axum::Extension;
 use axum::response::Response;
 use omni_common::api::v1::{
     Event, EventFilter, EventsMessage, EventsQuery, EventsRequest, Page, Problem, ReadQuery,
@@ -36,8 +39,9 @@ async fn list(
     api: Shared,
     Fresh(state): Fresh,
     Params(query): Params<EventsQuery>,
+    Extension(caller): Extension<Caller>,
 ) -> Result<Answer<Page<Event>>, ApiError> {
-    Ok(Answer::at(state.index, api.app.list_events(&state, &query)?))
+    Ok(Answer::at(state.index, api.app.list_events(&state, &query, caller.principal.reach())?))
 }
 
 /// Follow events
@@ -92,7 +96,7 @@ async fn answer(socket: &mut Socket, app: &App, tails: &mut Tails, incoming: &In
             EventsMessage::Unsubscribed { id }
         }
         Ok(EventsRequest::Subscribe { id, topic, filter, since }) => {
-            match subscribe(app, tails, &id, &topic, &filter, since) {
+            match subscribe(app, tails, &id, &topic, &filter, since, socket.tx.reach()) {
                 Ok(seq) => EventsMessage::Subscribed { id, seq },
                 Err(error) => EventsMessage::Error { id: Some(id), problem: socket.tx.problem(&error) },
             }
@@ -109,6 +113,7 @@ fn subscribe(
     topic: &str,
     filter: &EventFilter,
     since: Option<u64>,
+    within: Reach<'_>,
 ) -> Result<u64, ApiError> {
     if topic != TOPIC {
         return Err(AppError::not_found("topic", topic).into());
@@ -120,7 +125,7 @@ fn subscribe(
         return Err(ApiError::Message(format!("a socket has at most {MAX_SUBSCRIPTIONS} subscriptions")));
     }
     let state = app.store.current();
-    tails.insert(id.to_owned(), app.follow_events(&state, filter, since)?);
+    tails.insert(id.to_owned(), app.follow_events(&state, filter, since, within)?);
     Ok(EventTail::newest(&state))
 }
 

@@ -1,9 +1,10 @@
 //! What handlers take out of a request. Every failure becomes an [`ApiError`] with the place named.
 
 use super::Api;
+use super::cookies;
 use super::error::ApiError;
-use super::guard::Caller;
-use crate::app::Call;
+use super::guard::{Caller, remote_of};
+use crate::app::{Call, Denied, Visitor};
 use crate::state::State;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
@@ -13,6 +14,7 @@ use omni_common::api::v1::ReadQuery;
 use omni_common::ids::RequestId;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Names the header that makes a write apply once.
@@ -21,6 +23,9 @@ pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempote
 const MAX_KEY: usize = 255;
 /// Largest body: nothing in this API is larger than a set of labels.
 pub(crate) const MAX_BODY: usize = 3 << 20;
+
+/// Largest body of somebody who is not known yet.
+const MAX_GUEST_BODY: usize = 16 << 10;
 
 /// Query parameters.
 pub(crate) struct Params<T>(pub(crate) T);
@@ -76,8 +81,43 @@ impl<T: DeserializeOwned> FromRequest<Arc<Api>> for Write<T> {
         let (parts, body) = request.into_parts();
         let bytes = axum::body::to_bytes(body, MAX_BODY).await.map_err(|_| ApiError::TooLarge(MAX_BODY))?;
         let body = read_body(&parts.headers, &bytes)?;
-        let _ = api;
-        Ok(Self { call: call(&parts, &bytes)?, expect: revision(&parts.headers)?, body })
+        Ok(Self { call: call(&parts, &bytes, &api.digest_key)?, expect: revision(&parts.headers)?, body })
+    }
+}
+
+/// What somebody sends who is not known yet.
+pub(crate) struct Guest<T> {
+    /// Who it may be.
+    pub(crate) visitor: Visitor,
+    /// From where.
+    pub(crate) from: Option<IpAddr>,
+    /// Whether a page of this controller sent it.
+    pub(crate) own_page: Result<(), Denied>,
+    /// What is asked.
+    pub(crate) body: T,
+}
+
+impl<T: DeserializeOwned> FromRequest<Arc<Api>> for Guest<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &Arc<Api>) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        let bytes = axum::body::to_bytes(body, MAX_GUEST_BODY)
+            .await
+            .map_err(|_| ApiError::TooLarge(MAX_GUEST_BODY))?;
+        let own_page = cookies::check_own_page(&parts);
+        let body = read_body(&parts.headers, &bytes)?;
+        Ok(Self { visitor: visitor(&parts), from: remote_of(&parts), own_page, body })
+    }
+}
+
+/// Where a request comes from, as far as it can be told.
+pub(crate) fn visitor(parts: &Parts) -> Visitor {
+    let agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+    Visitor {
+        from: remote_of(parts).map(|from| from.to_string()),
+        agent: agent.map(str::to_owned),
+        browser: false,
     }
 }
 
@@ -96,11 +136,12 @@ fn read_body<T: DeserializeOwned>(headers: &HeaderMap, bytes: &Bytes) -> Result<
     serde_json::from_slice(bytes).map_err(|error| ApiError::Body(error.to_string()))
 }
 
-fn call(parts: &Parts, body: &[u8]) -> Result<Call, ApiError> {
+fn call(parts: &Parts, body: &[u8], digest_key: &[u8; 32]) -> Result<Call, ApiError> {
     let caller = parts.extensions.get::<Caller>().ok_or(ApiError::Bug("a write without a caller"))?;
     let actor = caller.principal.actor(caller.from.map(|from| from.to_string()));
+    let places = Arc::clone(&caller.principal.places);
     let Some(key) = parts.headers.get(&IDEMPOTENCY_KEY) else {
-        return Ok(Call { actor, request: RequestId::mint(), fingerprint: None });
+        return Ok(Call { actor, request: RequestId::mint(), fingerprint: None, places });
     };
     let key = key.to_str().ok().filter(|key| (1..=MAX_KEY).contains(&key.len()));
     let key = key.ok_or_else(|| {
@@ -113,7 +154,14 @@ fn call(parts: &Parts, body: &[u8]) -> Result<Call, ApiError> {
     Ok(Call {
         actor,
         request: request_id(&[&principal, method, path, key]),
-        fingerprint: Some(digest([method.as_bytes(), path.as_bytes(), conditions, body])),
+        fingerprint: Some(digest([
+            digest_key.as_slice(),
+            method.as_bytes(),
+            path.as_bytes(),
+            conditions,
+            body,
+        ])),
+        places,
     })
 }
 
@@ -122,6 +170,11 @@ fn request_id(parts: &[&str]) -> RequestId {
     let digest = digest(parts.iter().map(|part| part.as_bytes()));
     let bytes = *digest.first_chunk().expect("a digest is longer than an id");
     RequestId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+}
+
+/// What all controllers put into the digests of requests, and nobody else can.
+pub(crate) fn digest_key(cluster_key: &[u8]) -> [u8; 32] {
+    digest([b"omni digest of a request".as_slice(), cluster_key])
 }
 
 /// SHA-256 over parts, each with its length, so that no two lists of parts run together.

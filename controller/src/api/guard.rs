@@ -1,12 +1,13 @@
 //! In front of every handler: who calls, may they, and are their parameters known.
 
-use super::access::{Access, access};
+use super::access::{Access, Span, access};
+use super::cookies;
 use super::error::{ApiError, Failure};
 use super::{Api, Shared};
 use crate::app::{AppError, Denied, Principal, RefusedCall};
 use crate::metrics::{HTTP_REQUESTS, HTTP_SECONDS};
 use crate::state::ApiRole;
-use axum::extract::{ConnectInfo, MatchedPath, Request};
+use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
@@ -28,7 +29,18 @@ pub(crate) struct Caller {
 
 /// On a socket whose caller has not said yet who it is: what it needs to be.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Owes(pub(crate) ApiRole);
+pub(crate) struct Owes(pub(crate) Wants);
+
+/// What a route asks of its caller.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wants {
+    role: ApiRole,
+    span: Span,
+}
+
+/// The caller showed the cookie of its session.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ByCookie;
 
 /// Query parameters that each route knows, by method and path.
 pub(crate) type Parameters = HashMap<(String, String), HashSet<String>>;
@@ -39,7 +51,7 @@ pub(crate) async fn guard(api: Shared, request: Request, next: Next) -> Response
     let method = request.method().clone();
     let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str).to_owned();
     let target = request.uri().path().to_owned();
-    let response = match admit(&api, &method, &path, request) {
+    let response = match admit(&api, &method, &path, request).await {
         Ok(request) => {
             let caller = request.extensions().get::<Caller>().cloned();
             let response = next.run(request).await;
@@ -58,29 +70,83 @@ pub(crate) async fn guard(api: Shared, request: Request, next: Next) -> Response
     response
 }
 
-fn admit(api: &Api, method: &Method, path: &str, mut request: Request) -> Result<Request, ApiError> {
-    let access = access(method, path).ok_or(ApiError::Bug("a route without a line in the access table"))?;
-    let needs = match access {
-        Access::Open => None,
+async fn admit(api: &Shared, method: &Method, path: &str, request: Request) -> Result<Request, ApiError> {
+    let (access, span) =
+        access(method, path).ok_or(ApiError::Bug("a route without a line in the access table"))?;
+    let role = match access {
+        Access::Open | Access::Enter => None,
         Access::Scrape if api.options.metrics_public => None,
-        Access::Scrape => Some(ApiRole::Viewer),
+        Access::Scrape | Access::Cookie => Some(ApiRole::Viewer),
         Access::Needs(role) | Access::Socket(role) => Some(role),
     };
-    if let Some(role) = needs {
-        let from = remote(&request);
-        match bearer(request.headers()) {
-            None if matches!(access, Access::Socket(_)) => {
-                request.extensions_mut().insert(Owes(role));
-            }
-            token => {
-                let what = format!("{method} {path}");
-                let principal = api.admit(token, role, from, &what, request.uri().path())?;
-                request.extensions_mut().insert(Caller { principal, from });
-            }
-        }
+    let (mut parts, body) = request.into_parts();
+    if let Some(role) = role {
+        identify(api, method, path, access, Wants { role, span }, &mut parts).await?;
     }
-    check_parameters(api, method, path, request.uri().query())?;
-    Ok(request)
+    // A provider sends its own parameters along.
+    if access != Access::Enter {
+        check_parameters(api, method, path, parts.uri.query())?;
+    }
+    Ok(Request::from_parts(parts, body))
+}
+
+/// Finds who calls and whether they may, and leaves word of it for the handler.
+async fn identify(
+    api: &Api,
+    method: &Method,
+    path: &str,
+    access: Access,
+    wants: Wants,
+    parts: &mut Parts,
+) -> Result<(), ApiError> {
+    let from = remote_of(parts);
+    let what = format!("{method} {path}");
+    let app = named_app(parts, wants.span).await?;
+    let (known, by_cookie) = match bearer(&parts.headers) {
+        None if matches!(access, Access::Socket(_)) => {
+            parts.extensions.insert(Owes(wants));
+            return Ok(());
+        }
+        None if access == Access::Cookie => {
+            let cookie = session_cookie(api, &parts.headers);
+            // Every page asks once whether somebody is signed in; that nobody is, is no attempt at anything.
+            let cookie = cookie.ok_or(Denied::Missing)?;
+            (cookie_holder(api, parts, cookie), true)
+        }
+        token => (token.ok_or(Denied::Missing).and_then(|token| api.app.authenticate(token)), false),
+    };
+    let principal = api.let_in(known, wants, app.as_ref(), from, &what, parts.uri.path())?;
+    parts.extensions.insert(Caller { principal, from });
+    if by_cookie {
+        parts.extensions.insert(ByCookie);
+    }
+    Ok(())
+}
+
+/// The cookie of a session, when there is one.
+fn session_cookie<'a>(api: &Api, headers: &'a HeaderMap) -> Option<&'a str> {
+    cookies::read(headers, &cookies::session_name(&api.app.store.current())?)
+}
+
+/// Who holds the session of the cookie, when a page of this controller's own sent it.
+fn cookie_holder(api: &Api, parts: &Parts, cookie: &str) -> Result<Principal, Denied> {
+    cookies::check_own_page(parts)?;
+    api.app.authenticate_cookie(cookie)
+}
+
+/// Environment and app that the path names, where they decide.
+async fn named_app(parts: &mut Parts, span: Span) -> Result<Option<(String, String)>, ApiError> {
+    if span != Span::App {
+        return Ok(None);
+    }
+    let bug = ApiError::Bug("a route of an app does not name it");
+    let found = RawPathParams::from_request_parts(parts, &()).await;
+    let Ok(found) = found else { return Err(ApiError::parameter("path", "it does not decode")) };
+    let value = |name: &str| found.iter().find(|(one, _)| *one == name).map(|(_, value)| value.to_owned());
+    match (value("environment"), value("app")) {
+        (Some(environment), Some(app)) => Ok(Some((environment, app))),
+        _ => Err(bug),
+    }
 }
 
 /// Notes a change that was turned down before it became a command; `apply` audits the others.
@@ -94,25 +160,40 @@ fn note_failed(api: &Api, caller: Option<&Caller>, what: &str, target: &str, res
 }
 
 impl Api {
-    /// Checks a token for a role. What is refused is noted for the audit trail, and counted against the
-    /// address when it was no valid token at all.
+    /// Checks the token of a socket's first message.
     pub(crate) fn admit(
         &self,
         token: Option<&str>,
-        needs: ApiRole,
+        Owes(wants): Owes,
         from: Option<IpAddr>,
         what: &str,
         target: &str,
     ) -> Result<Principal, ApiError> {
         let known = token.ok_or(Denied::Missing).and_then(|token| self.app.authenticate(token));
+        self.let_in(known, wants, None, from, what, target)
+    }
+
+    /// Checks whoever it is against what the route asks. What is refused is noted for the audit trail, and counted
+    /// against the address when it was nobody known at all.
+    fn let_in(
+        &self,
+        known: Result<Principal, Denied>,
+        wants: Wants,
+        app: Option<&(String, String)>,
+        from: Option<IpAddr>,
+        what: &str,
+        target: &str,
+    ) -> Result<Principal, ApiError> {
         let denied = match known {
-            Ok(principal) => match principal.check(needs) {
-                Ok(()) => return Ok(principal),
-                Err(denied) => {
-                    self.note(Some(&principal), ApiError::Denied(denied).code(), from, what, target);
-                    return Err(denied.into());
+            Ok(principal) => {
+                match principal.check(wants.role).and_then(|()| wants.check_span(&principal, app)) {
+                    Ok(()) => return Ok(principal),
+                    Err(denied) => {
+                        self.note(Some(&principal), ApiError::Denied(denied).code(), from, what, target);
+                        return Err(denied.into());
+                    }
                 }
-            },
+            }
             Err(denied) => denied,
         };
         if let Some(secs) = from.and_then(|from| self.throttle.failed(from, Instant::now())) {
@@ -120,6 +201,11 @@ impl Api {
         }
         self.note(None, ApiError::Denied(denied).code(), from, what, target);
         Err(denied.into())
+    }
+
+    /// Notes that somebody did not come in.
+    pub(crate) fn note_stranger(&self, code: &str, from: Option<IpAddr>, what: &str, target: &str) {
+        self.note(None, code, from, what, target);
     }
 
     fn note(&self, who: Option<&Principal>, code: &str, from: Option<IpAddr>, what: &str, target: &str) {
@@ -135,6 +221,19 @@ impl Api {
     }
 }
 
+impl Wants {
+    /// Whether the caller's reach is enough.
+    fn check_span(self, principal: &Principal, app: Option<&(String, String)>) -> Result<(), Denied> {
+        let reach = principal.reach();
+        let enough = match (self.span, app) {
+            (Span::Any, _) => true,
+            (Span::App, Some((environment, app))) => reach.has_app(environment, app),
+            (Span::Whole, _) | (Span::App, None) => reach.is_whole(),
+        };
+        if enough { Ok(()) } else { Err(Denied::Place) }
+    }
+}
+
 /// The token of an `Authorization: Bearer` header.
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
@@ -143,11 +242,6 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// The address of the TCP peer. Forwarding headers are not believed: nothing says who set them.
-fn remote(request: &Request) -> Option<IpAddr> {
-    request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical())
-}
-
-/// [`remote`] for extractors.
 pub(crate) fn remote_of(parts: &Parts) -> Option<IpAddr> {
     parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical())
 }

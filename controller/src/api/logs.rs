@@ -30,7 +30,7 @@ async fn read(
     Params(query): Params<LogsQuery>,
 ) -> Result<Response, ApiError> {
     Ok(upgrade.serve(async move |mut socket| {
-        let found = socket.tx.app().tail_logs(&state, query);
+        let found = socket.tx.app().tail_logs(&state, query, socket.tx.reach());
         drop(state);
         let end = match found {
             Ok(tail) => serve(&mut socket, tail).await,

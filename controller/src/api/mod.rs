@@ -3,7 +3,7 @@
 //! ```text
 //! request ─▶ sisters.rs pages of this cluster's other controllers may call too
 //!         ─▶ shell.rs   id, panic, load, deadline, and every error turned into a problem document
-//!         ─▶ guard.rs   who calls (token), may they (access.rs: one table), are the parameters known
+//!         ─▶ guard.rs   who calls (token, session, pass), may they (access.rs: one table), are the parameters known
 //!         ─▶ a handler in the noun's file: extract, call app::<noun>, answer
 //! ```
 //!
@@ -16,9 +16,11 @@ mod alerts;
 mod answer;
 mod apps;
 mod audit;
+mod backups;
 mod cluster;
 mod containers;
 mod controllers;
+mod cookies;
 mod environments;
 mod error;
 mod events;
@@ -29,17 +31,22 @@ mod hosts;
 mod images;
 mod logs;
 mod metrics;
+mod oidc;
 mod openapi;
 mod pages;
 mod probes;
 mod prometheus;
+mod repositories;
 mod router;
+mod secrets;
+mod sessions;
 mod shell;
 mod sisters;
 mod socket;
 mod systems;
 mod throttle;
 mod tokens;
+mod users;
 mod who;
 
 #[cfg(test)]
@@ -57,7 +64,10 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct Api {
     app: Arc<App>,
     options: ApiOptions,
-    throttle: throttle::Throttle,
+    throttle: throttle::Throttle<std::net::IpAddr>,
+    sign_ins: throttle::SignIns,
+    /// Goes into the digests of requests, which lie in the state and would otherwise tell a guessed password from others.
+    digest_key: [u8; 32],
     parameters: guard::Parameters,
     /// Requests being worked on.
     in_flight: Arc<Semaphore>,

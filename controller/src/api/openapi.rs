@@ -4,8 +4,9 @@
 use super::access::{Access, access};
 use super::extract::IDEMPOTENCY_KEY;
 use super::{
-    Api, alerts, apps, audit, cluster, containers, controllers, environments, events, exec, hosts, images,
-    logs, metrics, probes, prometheus, systems, tokens, who,
+    Api, alerts, apps, audit, backups, cluster, containers, controllers, environments, events, exec, hosts,
+    images, logs, metrics, oidc, probes, prometheus, repositories, secrets, sessions, systems, tokens, users,
+    who,
 };
 use crate::state::ApiRole;
 use axum::http::Method;
@@ -43,7 +44,11 @@ with `retry-after` means that no controller leads at the moment.";
         (name = "environments", description = "Namespaces for apps."),
         (name = "systems", description = "What the platform consists of, and what of it runs."),
         (name = "alerts", description = "What Alertmanager reported."),
+        (name = "backup", description = "Repositories, runs, snapshots, restores, and how protected apps are."),
+        (name = "secrets", description = "Passwords and keys, kept sealed."),
         (name = "tokens", description = "What machines join with, and what callers show."),
+        (name = "users", description = "People, and what they may do."),
+        (name = "session", description = "Signing in and out, and one's own account."),
         (name = "audit", description = "Who did what, and who was refused."),
         (name = "caller", description = "Who calls, and who answers."),
         (name = "prometheus", description = "What Prometheus asks for."),
@@ -62,7 +67,10 @@ struct Bearer;
 impl Modify for Bearer {
     fn modify(&self, document: &mut Document) {
         let mut http = Http::new(HttpAuthScheme::Bearer);
-        http.description = Some("An API token, `omni-api1.…`.".to_owned());
+        http.description = Some(
+            "An API token, `omni-api1.…`; a session's, `omni-session1.…`; or a page's pass, `omni-pass1.…`."
+                .to_owned(),
+        );
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("token", SecurityScheme::Http(http));
     }
@@ -83,10 +91,16 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Api>> {
         .merge(controllers::routes())
         .merge(environments::routes())
         .merge(tokens::routes())
+        .merge(users::routes())
+        .merge(sessions::routes())
+        .merge(oidc::routes())
         .merge(audit::routes())
         .merge(who::routes())
         .merge(systems::routes())
         .merge(alerts::routes())
+        .merge(secrets::routes())
+        .merge(repositories::routes())
+        .merge(backups::routes())
         .merge(prometheus::routes())
         .merge(probes::routes())
 }
@@ -119,9 +133,10 @@ fn complete_one(method: &Method, path: &str, operation: &mut Operation) {
     problems_are_problems(operation);
     fill_descriptions(operation);
     let role = match access(method, path) {
-        Some(Access::Needs(role) | Access::Socket(role)) => role,
-        Some(Access::Scrape) => ApiRole::Viewer,
-        Some(Access::Open) | None => return,
+        Some((Access::Needs(role) | Access::Socket(role), _)) => role,
+        Some((Access::Scrape, _)) => ApiRole::Viewer,
+        Some((Access::Enter | Access::Cookie, _)) => return complete_entrance(operation),
+        Some((Access::Open, _)) | None => return,
     };
     let security = SecurityRequirement::new("token", std::iter::empty::<String>());
     operation.security = Some(vec![security]);
@@ -139,6 +154,20 @@ fn complete_one(method: &Method, path: &str, operation: &mut Operation) {
         if let (true, RefOr::T(response)) = (status.starts_with('2') && path != "/metrics", response) {
             response.headers.entry(INDEX_HEADER.to_owned()).or_insert_with(|| index_header().into());
         }
+    }
+}
+
+/// Ways in need no token.
+fn complete_entrance(operation: &mut Operation) {
+    const PROBLEMS: &[(&str, &str)] = &[
+        ("400", "The body is wrong."),
+        ("401", "Name, password, token or cookie is not good."),
+        ("403", "A browser was made to send this by a page that is not the controller's own."),
+        ("429", "Too many attempts; see `retry-after`."),
+        ("503", "No leader at the moment, or too much to do; see `retry-after`."),
+    ];
+    for (status, text) in PROBLEMS {
+        operation.responses.responses.entry((*status).to_owned()).or_insert_with(|| problem(text).into());
     }
 }
 

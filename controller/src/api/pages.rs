@@ -4,7 +4,7 @@
 //! fetch through the API with the token the visitor gives, so that serving them reveals nothing.
 
 use super::error::ApiError;
-use super::{Api, Shared, openapi, sisters};
+use super::{Api, Shared, openapi};
 use axum::Router;
 use axum::extract::Path;
 use axum::http::{HeaderName, HeaderValue, header};
@@ -72,7 +72,7 @@ fn kind(name: &str) -> Option<&'static str> {
 /// A page, with what it may do: load its own files, and call this controller and the others.
 fn page(api: &Api, html: impl Into<Bytes>) -> Response {
     let mut response = file(HTML, html, ASK_AGAIN);
-    let policy = policy(&sisters::origins(&api.app.store.current()));
+    let policy = policy(&api.app.store.current().origins());
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
     response
 }

@@ -1,7 +1,8 @@
 //! All routes, and what stands in front of them.
 
+use super::extract::digest_key;
 use super::shell::{identify, limit, no_route, panicked, wrong_method};
-use super::throttle::Throttle;
+use super::throttle::{SignIns, Throttle};
 use super::{Api, guard, openapi, pages, sisters};
 use crate::app::App;
 use axum::Router;
@@ -36,13 +37,15 @@ pub fn router(app: Arc<App>, options: ApiOptions, stop: CancellationToken) -> Ro
     let (routes, document) = openapi::routes().split_for_parts();
     let document = openapi::complete(document);
     let api = Arc::new(Api {
-        app,
         throttle: Throttle::default(),
+        sign_ins: SignIns::default(),
+        digest_key: digest_key(app.cluster_key.as_bytes()),
         parameters: guard::parameters(&document),
         in_flight: Arc::new(Semaphore::new(options.max_requests)),
         sockets: Arc::new(Semaphore::new(options.max_sockets)),
         options,
         stop,
+        app,
     });
     routes
         .merge(pages::routes(&document))

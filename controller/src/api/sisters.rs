@@ -1,8 +1,8 @@
 //! The dashboard of one controller may call the others, so that an open page goes on when its own controller dies.
 //!
 //! A browser lets a page call another address only when that one agrees. A controller agrees with the pages of the
-//! controllers of its own cluster, and with no others. Nothing rides on it: there are no cookies, every call carries
-//! the token that its page was given.
+//! controllers of its own cluster, and with no others. Nothing rides on it: cookies are not for other origins, every call
+//! carries the token or pass that its page has.
 
 use super::Shared;
 use crate::state::State;
@@ -19,20 +19,6 @@ const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, PUT, PATCH, DE
 const EXPOSED: HeaderValue = HeaderValue::from_static("x-omni-index, x-request-id, etag, retry-after");
 /// A browser asks again after this long, seconds.
 const ASK_AGAIN: HeaderValue = HeaderValue::from_static("600");
-
-/// Where the pages of this cluster's controllers come from. An address that could mean something else in a header,
-/// or that browsers do not take there (a bare IPv6 one), is left out.
-pub(crate) fn origins(state: &State) -> Vec<String> {
-    let plain = |api: &&str| {
-        !api.is_empty() && api.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':'))
-    };
-    let addresses = state.controllers.values().map(|one| one.api.as_str());
-    // Browsers leave out the usual port.
-    addresses
-        .filter(plain)
-        .map(|api| format!("https://{}", api.strip_suffix(":443").unwrap_or(api)))
-        .collect()
-}
 
 /// Answers a browser that asks whether a page may call, and marks the answers to pages that may.
 pub(crate) async fn share(api: Shared, request: Request, next: Next) -> Response {
@@ -64,5 +50,5 @@ pub(crate) async fn share(api: Shared, request: Request, next: Next) -> Response
 fn asking(headers: &HeaderMap, state: &State) -> Option<HeaderValue> {
     let origin = headers.get(header::ORIGIN)?;
     let text = origin.to_str().ok()?;
-    origins(state).iter().any(|known| known.eq_ignore_ascii_case(text)).then(|| origin.clone())
+    state.origins().iter().any(|known| known.eq_ignore_ascii_case(text)).then(|| origin.clone())
 }

@@ -8,6 +8,7 @@ use super::error::ApiError;
 use super::guard::{Caller, Owes, remote_of};
 use super::shell::RequestId;
 use crate::app::{App, Call, Principal};
+use crate::state::Reach;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use axum::extract::{FromRequestParts, MatchedPath};
 use axum::http::request::Parts;
@@ -181,7 +182,7 @@ async fn introduce(session: &Session, owes: Owes, rx: &mut SocketRx) -> Result<P
     };
     let token = first.map(|SocketAuth::Auth { token }| token);
     let api = &session.api;
-    Ok(api.admit(token.as_deref(), owes.0, session.from, &session.what, &session.path)?)
+    Ok(api.admit(token.as_deref(), owes, session.from, &session.what, &session.path)?)
 }
 
 fn note(session: &Session, end: &End) {
@@ -292,10 +293,20 @@ impl SocketTx {
         Arc::clone(&self.session.api.app)
     }
 
+    /// Where the client's role holds.
+    pub(crate) fn reach(&self) -> Reach<'_> {
+        self.principal.reach()
+    }
+
     /// The client as the one who asks for something.
     pub(crate) fn call(&self) -> Call {
         let from = self.session.from.map(|from| from.to_string());
-        Call { actor: self.principal.actor(from), request: ids::RequestId::mint(), fingerprint: None }
+        Call {
+            actor: self.principal.actor(from),
+            request: ids::RequestId::mint(),
+            fingerprint: None,
+            places: Arc::clone(&self.principal.places),
+        }
     }
 
     /// An error as the client of this socket is told it.

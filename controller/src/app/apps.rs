@@ -3,16 +3,19 @@
 use super::cursor::Paging;
 use super::hosts::find_host;
 use super::{App, AppError, Call, View};
+use crate::backup::{Choice, Stranded, choose, stranded};
 use crate::rollout;
 use crate::state::command::Steer;
 use crate::state::{
-    Allocation, App as AppState, AppKey, Command, Deployment, DeploymentState, Goal, Group, State,
+    Allocation, App as AppState, AppKey, Command, Deployment, DeploymentState, Goal, Group, Reach, Rescued,
+    Run, State,
 };
 use omni_common::api::v1::{
-    self as api, AllocationView, AppGoal, AppStatus, AppView, AppsQuery, DeploymentView, GroupView, Page,
-    Rollback, SteerAction, SteerDeployment, UpdateApp, VolumeView,
+    self as api, AcceptLoss, AllocationView, AppGoal, AppStatus, AppView, AppsQuery, DeploymentView,
+    GroupView, Page, RestoredView, Rollback, SteerAction, SteerDeployment, UpdateApp, VolumeView,
 };
 use omni_common::domain::AllocationState;
+use omni_common::domain::app::GroupName;
 use omni_common::ids::{AllocationId, DeploymentId, HostId};
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -20,13 +23,19 @@ use std::sync::Arc;
 
 impl App {
     /// A page of apps, by environment and name. What waits is left out; see [`App::get_app`].
-    pub fn list_apps(&self, state: &State, query: &AppsQuery) -> Result<Page<AppView>, AppError> {
+    pub fn list_apps(
+        &self,
+        state: &State,
+        query: &AppsQuery,
+        within: Reach<'_>,
+    ) -> Result<Page<AppView>, AppError> {
         let filters = AppsQuery { limit: None, cursor: None, ..query.clone() };
         let paging: Paging<(String, String)> =
             Paging::new("apps", &filters, query.limit, query.cursor.as_deref())?;
         let host = query.host.as_deref().map(|name| find_host(state, name)).transpose()?.map(|host| host.id);
         let wanted = |app: &&AppState| {
-            query.environment.as_ref().is_none_or(|environment| app.key.environment == *environment)
+            within.has_app(&app.key.environment, &app.key.name)
+                && query.environment.as_ref().is_none_or(|environment| app.key.environment == *environment)
                 && query.q.as_ref().is_none_or(|text| app.key.name.contains(text.as_str()))
                 && host.is_none_or(|host| state.allocations_of(&app.key).any(|held| held.host == host))
         };
@@ -62,7 +71,33 @@ impl App {
                 waiting.entry(wait.group.group.to_string()).or_default().push(wait.why.to_string());
             }
         }
+        for one in stranded(state).into_iter().filter(|one| one.app == *key) {
+            let why = self.rescue(state, &one);
+            waiting.entry(one.instance.0).or_default().push(why);
+        }
         waiting
+    }
+
+    /// How it stands with data that may come back from a snapshot.
+    fn rescue(&self, state: &State, one: &Stranded) -> String {
+        let of_this = |run: &&Arc<Run>| {
+            run.rescues_from() == Some(one.from)
+                && run.app.as_ref() == Some(&one.app)
+                && run.instance.as_ref() == Some(&one.instance)
+        };
+        if let Some(run) = state.open_runs().find(of_this) {
+            let taken = run.taken.unwrap_or(run.created);
+            return format!("data of {taken} is being brought back by run {}", run.id.short());
+        }
+        let outlines = self.releases.outlines(state);
+        let Some(outline) = outlines.get(&one.app) else { return "its release cannot be read".to_owned() };
+        match choose(state, outline, one, None, self.clock.now()) {
+            Choice::Take(_, set) => {
+                format!("its data of {} can come back once a host has room for it", set.taken)
+            }
+            Choice::Later(again) => format!("bringing its data back failed and is tried again at {again}"),
+            Choice::Nothing(why) => format!("its data does not come back: {why}"),
+        }
     }
 
     /// Changes what is wanted of an app.
@@ -96,6 +131,22 @@ impl App {
         let build = |state: &State| {
             let app = find_app(state, environment, name)?.key.clone();
             Ok(Command::RestartApp { app, deployment })
+        };
+        self.changed(call, environment, name, build).await
+    }
+
+    /// Lets an instance come back with older data than its app allows.
+    pub async fn accept_loss(
+        &self,
+        call: &Call,
+        environment: &str,
+        name: &str,
+        body: &AcceptLoss,
+    ) -> Result<View<AppView>, AppError> {
+        let group = body.group.clone().unwrap_or_else(|| GroupName::MAIN.to_owned());
+        let build = |state: &State| {
+            let app = find_app(state, environment, name)?.key.clone();
+            Ok(Command::AcceptLoss { app, group: group.clone(), slot: body.slot })
         };
         self.changed(call, environment, name, build).await
     }
@@ -237,11 +288,30 @@ fn volumes(state: &State, app: &AppState) -> Vec<VolumeView> {
             group: group_name.clone(),
             slot: *slot,
             host: *host,
-            host_name: state.hosts.get(host).map_or_else(|| host.to_string(), |host| host.name.clone()),
+            host_name: host_name(state, *host),
+            restored: app
+                .rescued
+                .get(&(group_name.clone(), *slot))
+                .filter(|rescued| rescued.to == *host)
+                .map(|rescued| restored(state, rescued)),
         };
         places.iter().flat_map(|place| group.volumes.iter().map(move |name| view(place, name))).collect()
     };
     groups.flat_map(of_group).collect()
+}
+
+fn host_name(state: &State, host: HostId) -> String {
+    state.hosts.get(&host).map_or_else(|| host.to_string(), |host| host.name.clone())
+}
+
+fn restored(state: &State, rescued: &Rescued) -> RestoredView {
+    let lost = rescued.down.since(rescued.taken);
+    RestoredView {
+        from_host: host_name(state, rescued.from),
+        taken: rescued.taken,
+        lost_ms: u64::try_from(lost.as_millis()).unwrap_or(u64::MAX),
+        at: rescued.at,
+    }
 }
 
 /// Wanted and healthy instances.

@@ -5,14 +5,13 @@ use super::hosts::{age_ms, find_host};
 use super::ports::HostObserved;
 use super::selectors::{LabelSelector, allows, texts, words};
 use super::{App, AppError};
-use crate::state::{Host, State};
+use crate::state::{Host, Reach, State};
 use omni_common::api::v1::{ContainerView, ContainersQuery, Page};
-use omni_common::domain::{Container, ContainerState, Health, LABEL_COMPONENT};
-use omni_common::ids::HostId;
+use omni_common::domain::{Container, ContainerState, Health, LABEL_ALLOCATION, LABEL_COMPONENT};
+use omni_common::ids::{AllocationId, HostId};
 use std::ops::Bound;
 
 /// What a list of containers is narrowed to.
-#[derive(Default)]
 pub(crate) struct ContainerFilter<'a> {
     hosts: Option<Vec<HostId>>,
     labels: LabelSelector,
@@ -20,11 +19,27 @@ pub(crate) struct ContainerFilter<'a> {
     states: Option<Vec<ContainerState>>,
     healths: Option<Vec<Health>>,
     text: Option<&'a str>,
+    within: Reach<'a>,
+}
+
+impl Default for ContainerFilter<'_> {
+    /// All of them.
+    fn default() -> Self {
+        Self {
+            hosts: None,
+            labels: LabelSelector::default(),
+            components: None,
+            states: None,
+            healths: None,
+            text: None,
+            within: Reach(&[]),
+        }
+    }
 }
 
 impl<'a> ContainerFilter<'a> {
     /// From the parameters of the list.
-    fn parse(state: &State, query: &'a ContainersQuery) -> Result<Self, AppError> {
+    fn parse(state: &State, query: &'a ContainersQuery, within: Reach<'a>) -> Result<Self, AppError> {
         Ok(Self {
             hosts: named_hosts(state, texts(query.host.as_ref()))?,
             labels: LabelSelector::parse(query.label.as_ref())?,
@@ -32,6 +47,7 @@ impl<'a> ContainerFilter<'a> {
             states: words("state", query.state.as_ref())?,
             healths: words("health", query.health.as_ref())?,
             text: query.q.as_deref(),
+            within,
         })
     }
 
@@ -42,6 +58,11 @@ impl<'a> ContainerFilter<'a> {
         components: Option<Vec<&'a str>>,
     ) -> Self {
         Self { hosts, labels, components, ..Self::default() }
+    }
+
+    /// Only what belongs to apps that the caller may have to do with.
+    pub(crate) fn within(self, reach: Reach<'a>) -> Self {
+        Self { within: reach, ..self }
     }
 
     fn allows_host(&self, host: HostId) -> bool {
@@ -104,8 +125,9 @@ impl App {
         &self,
         state: &State,
         query: &ContainersQuery,
+        within: Reach<'_>,
     ) -> Result<Page<ContainerView>, AppError> {
-        let filter = ContainerFilter::parse(state, query)?;
+        let filter = ContainerFilter::parse(state, query, within)?;
         let paging: Paging<(HostId, String)> =
             Paging::new("containers", &filters(query), query.limit, query.cursor.as_deref())?;
         let found = self.containers(state, &filter, paging.after.clone());
@@ -113,23 +135,30 @@ impl App {
     }
 
     /// One container by its host and its name, id or the beginning of its id.
-    pub fn get_container(&self, state: &State, host: &str, name: &str) -> Result<ContainerView, AppError> {
-        self.find_container(state, host, name).map(|seen| seen.view())
+    pub fn get_container(
+        &self,
+        state: &State,
+        host: &str,
+        name: &str,
+        within: Reach<'_>,
+    ) -> Result<ContainerView, AppError> {
+        self.find_container(state, host, name, within).map(|seen| seen.view())
     }
 
-    /// The container of that host that goes by `name`.
+    /// The container of that host that goes by `name`, if it is one that the caller may have to do with.
     pub(crate) fn find_container<'a>(
         &self,
         state: &'a State,
         host: &str,
         name: &str,
+        within: Reach<'_>,
     ) -> Result<Seen<'a>, AppError> {
         let host = find_host(state, host)?;
         let observed = self.observed.host(host.id).unwrap_or_default();
         let id = observed
             .containers
             .as_ref()
-            .and_then(|all| pick(all.values(), name))
+            .and_then(|all| pick(all.values().filter(|one| reaches(state, host, one, within)), name))
             .map(|container| container.id.clone());
         let id = id.ok_or_else(|| AppError::not_found("container", format!("{}/{name}", host.name)))?;
         Ok(Seen { host, observed, id })
@@ -146,12 +175,13 @@ impl App {
         let hosts = state.hosts.range((first, Bound::Unbounded)).map(|(_, host)| host);
         hosts.filter(|host| filter.allows_host(host.id)).flat_map(move |host| {
             let behind = after.as_ref().filter(|(id, _)| *id == host.id).map(|(_, id)| id.as_str());
-            self.containers_of(host, filter, behind)
+            self.containers_of(state, host, filter, behind)
         })
     }
 
     fn containers_of<'a>(
         &self,
+        state: &State,
         host: &'a Host,
         filter: &ContainerFilter<'_>,
         behind: Option<&str>,
@@ -164,10 +194,22 @@ impl App {
         };
         let from = behind.map_or(Bound::Unbounded, Bound::Excluded);
         all.range::<str, _>((from, Bound::Unbounded))
-            .filter(|(_, container)| filter.allows(container))
+            .filter(|(_, container)| {
+                filter.allows(container) && reaches(state, host, container, filter.within)
+            })
             .map(|(id, _)| Seen { host, observed: observed.clone(), id: id.clone() })
             .collect()
     }
+}
+
+/// Whether somebody of that reach may have to do with a container: whose it is, says the allocation that it was made for.
+/// A label alone could have been written by anybody.
+fn reaches(state: &State, host: &Host, container: &Container, within: Reach<'_>) -> bool {
+    let made_for = || container.labels.get(LABEL_ALLOCATION).and_then(|id| id.parse::<AllocationId>().ok());
+    within.is_whole()
+        || made_for()
+            .and_then(|id| state.allocations.get(&id))
+            .is_some_and(|held| held.host == host.id && within.has_app(&held.app.environment, &held.app.name))
 }
 
 /// The container that goes by `name`: its name, its id, or a beginning of its id that fits no other.

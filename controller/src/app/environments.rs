@@ -1,13 +1,14 @@
 //! Environments.
 
 use super::{App, AppError, Call, View};
-use crate::state::{Command, Environment, State};
+use crate::state::{Command, Environment, Reach, State};
 use omni_common::api::v1::{CreateEnvironment, EnvironmentView, Page};
 
 impl App {
-    /// All environments, by name. There are at most a thousand, so they come in one piece.
-    pub fn list_environments(&self, state: &State) -> Page<EnvironmentView> {
-        Page::whole(state.environments.values().map(view).collect())
+    /// Environments that the caller may have to do with, by name. There are at most a thousand, so they come in one piece.
+    pub fn list_environments(&self, state: &State, within: Reach<'_>) -> Page<EnvironmentView> {
+        let seen = state.environments.values().filter(|one| within.touches(&one.name));
+        Page::whole(seen.map(view).collect())
     }
 
     /// Makes an environment.

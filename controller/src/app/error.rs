@@ -86,6 +86,24 @@ pub enum AppError {
     /// The cluster has not been made yet.
     #[error("there is no cluster yet")]
     NoCluster,
+    /// This cannot be done by this caller, in this way.
+    #[error("{0}")]
+    NotHere(String),
+    /// The caller is not known, or may not do this.
+    #[error(transparent)]
+    Denied(#[from] super::Denied),
+    /// Too many passwords wait to be compared.
+    #[error("too many people sign in at this moment; try again")]
+    Busy,
+    /// A password could not be hashed or compared.
+    #[error("cannot work on a password: {0}")]
+    Password(&'static str),
+    /// The OpenID provider vouches for somebody who may not come in.
+    #[error("{0}")]
+    NotAdmitted(String),
+    /// The OpenID provider did not do its part.
+    #[error("{0}")]
+    Provider(String),
     /// A secret could not be made.
     #[error("cannot make a secret")]
     Secret(#[source] omni_certs::Error),

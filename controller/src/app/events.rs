@@ -4,7 +4,7 @@ use super::cursor::Paging;
 use super::hosts::find_host;
 use super::selectors::{allows, texts};
 use super::{App, AppError};
-use crate::state::{Event, State};
+use crate::state::{Event, Reach, State};
 use omni_common::api::v1::{self as api, EventFilter, EventsQuery, Page};
 use omni_common::ids::HostId;
 use std::ops::Bound;
@@ -18,10 +18,28 @@ struct Wanted {
     topics: Option<Vec<String>>,
     kinds: Option<Vec<String>>,
     host: Option<HostId>,
+    /// Where the reader's role holds.
+    places: Vec<String>,
 }
 
 impl Wanted {
     fn allows(&self, event: &Event) -> bool {
+        self.may_see(event) && self.asked_for(event)
+    }
+
+    /// Somebody who is confined sees what happens to hosts and controllers, and to the apps within.
+    fn may_see(&self, event: &Event) -> bool {
+        let reach = Reach(&self.places);
+        if reach.is_whole() || matches!(event.topic.as_str(), "host" | "controller") {
+            return true;
+        }
+        match (event.data.get("environment"), event.data.get("app")) {
+            (Some(environment), Some(app)) => reach.has_app(environment, app),
+            _ => false,
+        }
+    }
+
+    fn asked_for(&self, event: &Event) -> bool {
         allows(self.topics.as_deref(), &event.topic)
             && allows(self.kinds.as_deref(), &event.kind)
             && self.host.is_none_or(|host| event.host == Some(host))
@@ -49,11 +67,17 @@ pub enum EventStep {
 
 impl App {
     /// A page of past events: newest first, or oldest first after `since`.
-    pub fn list_events(&self, state: &State, query: &EventsQuery) -> Result<Page<api::Event>, AppError> {
+    pub fn list_events(
+        &self,
+        state: &State,
+        query: &EventsQuery,
+        within: Reach<'_>,
+    ) -> Result<Page<api::Event>, AppError> {
         let wanted = Wanted {
             topics: texts(query.topic.as_ref()).map(owned),
             kinds: texts(query.kind.as_ref()).map(owned),
             host: query.host.as_deref().map(|host| find_host(state, host)).transpose()?.map(|host| host.id),
+            places: within.0.to_vec(),
         };
         let filters = EventsQuery { limit: None, cursor: None, ..query.clone() };
         let paging: Paging<u64> = Paging::new("events", &filters, query.limit, query.cursor.as_deref())?;
@@ -75,6 +99,7 @@ impl App {
         state: &State,
         filter: &EventFilter,
         since: Option<u64>,
+        within: Reach<'_>,
     ) -> Result<EventTail, AppError> {
         let some = |list: &Vec<String>| (!list.is_empty()).then(|| list.clone());
         let host = filter.host.as_deref().map(|host| find_host(state, host)).transpose()?;
@@ -82,6 +107,7 @@ impl App {
             topics: some(&filter.topics),
             kinds: some(&filter.kinds),
             host: host.map(|host| host.id),
+            places: within.0.to_vec(),
         };
         Ok(EventTail { wanted, after: since.unwrap_or_else(|| EventTail::newest(state)) })
     }

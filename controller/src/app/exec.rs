@@ -3,6 +3,7 @@
 use super::agent::{AGENT_DEADLINE, next, silent, unexpected};
 use super::ports::AgentStream;
 use super::{App, AppError, Call};
+use crate::state::Reach;
 use omni_common::api::v1::{ExecStart, ReadQuery};
 use omni_common::wire::{AgentRequest, ExecRequest, ReplyFrame, RequestInput};
 use tokio::time::timeout;
@@ -29,7 +30,7 @@ impl App {
     ) -> Result<ExecSession, AppError> {
         check(&start)?;
         let state = self.read(ReadQuery::default()).await?;
-        let seen = self.find_container(&state, host, container)?;
+        let seen = self.find_container(&state, host, container, Reach(&call.places))?;
         let target = format!("{}/{}", seen.host.name, seen.container().name);
         self.note(call, "container.exec", target, Some(shown(&start.command))).await?;
         let opening = async {

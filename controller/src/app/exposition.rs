@@ -7,7 +7,11 @@
 use super::App;
 use super::cluster::host_counts;
 use super::ports::HostObserved;
-use crate::state::{Host, HostStatus, State};
+use super::protection::protection;
+use crate::backup::AppStanding;
+use crate::state::{AppKey, Goal, Host, HostStatus, State};
+use omni_common::api::v1::Protection;
+use omni_common::clock::Time;
 use omni_common::domain::{Container, ContainerSample, ContainerState, Health, HostSample};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -18,11 +22,23 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// Every metric this file writes, with its help text. The one list of names: dashboards and alerts are
 /// checked against it.
 pub const NAMES: &[(&str, &str)] = &[
+    ("omni_backup_copies", "Copies of an app's data, the data itself among them."),
+    ("omni_backup_last_check_timestamp_seconds", "When a repository last passed a check."),
+    (
+        "omni_backup_last_success_timestamp_seconds",
+        "Moment that the newest whole snapshot in a repository is of.",
+    ),
+    ("omni_backup_max_age_seconds", "Oldest that the newest proven snapshot may be."),
+    ("omni_backup_protected", "1 while the newest proven snapshot is young enough."),
+    ("omni_backup_repository_ok", "1 when the last check of a repository passed; absent before the first."),
+    ("omni_backup_rpo_seconds", "Age of the newest snapshot that is whole, copied and checked."),
+    ("omni_backup_rto_seconds", "How long the last drill that passed took."),
     ("omni_container_cpu_percent", "CPU used, percent of one core."),
     ("omni_container_memory_bytes", "Memory in use without reclaimable page cache."),
     ("omni_container_restarts", "Restarts by Docker's restart policy."),
     ("omni_container_running", "1 while the container runs."),
     ("omni_container_unhealthy", "1 while its health check fails."),
+    ("omni_drill_last_success_timestamp_seconds", "When the last drill that passed was over."),
     ("omni_gpu_memory_total_bytes", "GPU memory."),
     ("omni_gpu_memory_used_bytes", "GPU memory in use."),
     ("omni_gpu_power_watts", "Power drawn."),
@@ -48,6 +64,7 @@ impl App {
         let state = self.store.current();
         let mut page = Page::default();
         cluster(&mut page, &state);
+        self.backup_lines(&mut page, &state);
         for (id, observed) in self.observed.hosts() {
             if let Some(host) = state.hosts.get(&id).filter(|_| observed.gateway == Some(self.controller)) {
                 host_lines(&mut page, host, &observed);
@@ -60,6 +77,54 @@ impl App {
         page.write(&mut text);
         text
     }
+}
+
+impl App {
+    /// How backups stand, a line for each component with data: those of the platform by their label, others by their
+    /// app's name. Apps that need none are left out.
+    fn backup_lines(&self, page: &mut Page, state: &State) {
+        for (app, own) in self.standings(state).into_iter().filter(|(app, _)| app.goal == Goal::Run) {
+            let protection = protection(&own);
+            if protection == Protection::NotNeeded {
+                continue;
+            }
+            let unnamed = std::collections::BTreeSet::from([app.key.name.clone()]);
+            for component in if own.components.is_empty() { &unnamed } else { &own.components } {
+                app_lines(page, &app.key, component, &own, protection);
+            }
+        }
+        for repository in state.repositories.values() {
+            let labels = [("repository", repository.name.as_str())];
+            page.put(
+                "omni_backup_repository_ok",
+                &labels,
+                repository.checked.and_then(|one| flag(one.passed)),
+            );
+            let passed = repository.checked.filter(|checked| checked.passed);
+            page.put("omni_backup_last_check_timestamp_seconds", &labels, passed.map(|one| seconds(one.at)));
+        }
+    }
+}
+
+fn app_lines(page: &mut Page, app: &AppKey, component: &str, own: &AppStanding, protection: Protection) {
+    let labels =
+        [("app", app.name.as_str()), ("component", component), ("environment", app.environment.as_str())];
+    let young = !matches!(protection, Protection::Unprotected | Protection::Overdue);
+    page.put("omni_backup_protected", &labels, flag(young));
+    page.put("omni_backup_rpo_seconds", &labels, own.age.map(|age| age.as_secs_f64()));
+    page.put("omni_backup_max_age_seconds", &labels, Some(own.policy.max_age.as_secs_f64()));
+    page.put("omni_backup_rto_seconds", &labels, own.restore.map(|took| took.as_secs_f64()));
+    page.put("omni_backup_copies", &labels, Some(f64::from(own.three_two_one.copies)));
+    page.put("omni_drill_last_success_timestamp_seconds", &labels, own.drilled.map(seconds));
+    for copy in &own.copies {
+        let [app, component, environment] = labels;
+        let labels = [app, component, environment, ("repository", copy.repository.as_str())];
+        page.put("omni_backup_last_success_timestamp_seconds", &labels, copy.newest.map(seconds));
+    }
+}
+
+fn seconds(at: Time) -> f64 {
+    at.as_millis() as f64 / 1000.0
 }
 
 /// Lines under their metric's name: the text format wants all lines of a metric together.

@@ -3,8 +3,10 @@
 use super::App;
 use super::cluster::host_counts;
 use super::ports::Group;
-use crate::state::{HostStatus, State};
-use omni_common::api::v1::{ClusterHealth, ContainerCounts, HealthCheck, HealthState};
+use super::protection::protection;
+use crate::backup::AppStanding;
+use crate::state::{App as AppState, Goal, HostStatus, State};
+use omni_common::api::v1::{ClusterHealth, ContainerCounts, HealthCheck, HealthState, Protection};
 use omni_common::clock::Time;
 
 /// Names listed in a message; the rest is a number.
@@ -28,6 +30,7 @@ impl App {
             containers(self.container_counts(state)),
             certificates(state, self.clock.now()),
             alerts(state),
+            backups(state, &self.standings(state)),
         ];
         ClusterHealth {
             state: checks.iter().map(|check| check.state).max().unwrap_or(HealthState::Unknown),
@@ -162,6 +165,38 @@ fn alerts(state: &State) -> HealthCheck {
         }
         (None, 0) => check("alerts", HealthState::Ok, "none is reported", None),
         (None, some) => check("alerts", HealthState::Ok, format!("{some}, none of them critical"), None),
+    }
+}
+
+/// Apps whose data would be lost, or that nobody has shown to come back, and repositories that are damaged.
+fn backups(state: &State, standings: &[(&AppState, AppStanding)]) -> HealthCheck {
+    let look = Some("see `omni backup status`");
+    let damaged =
+        state.repositories.values().filter(|one| one.checked.is_some_and(|checked| !checked.passed));
+    if let Some(names) = named(damaged.map(|one| one.name.as_str())) {
+        return check("backups", HealthState::Degraded, format!("damaged repositories: {names}"), look);
+    }
+    let such = |wanted: fn(&AppStanding) -> bool| {
+        // Data of what is stopped does not change.
+        let run = standings.iter().filter(|(app, _)| app.goal == Goal::Run);
+        let found: Vec<String> =
+            run.filter(|(_, own)| wanted(own)).map(|(app, _)| app.key.to_string()).collect();
+        named(found.iter().map(String::as_str))
+    };
+    let overdue = such(|own| matches!(protection(own), Protection::Overdue | Protection::Unprotected));
+    let undrilled = such(|own| protection(own) == Protection::Unproven && own.drill_overdue);
+    match (overdue, undrilled) {
+        // Backups are a choice until there is a place for them; `omni backup status` says what that means.
+        (Some(names), _) if state.repositories.is_empty() => {
+            let message = format!("there is no repository, and data of {names} is nowhere else");
+            let hint = "add one with `omni backup repo add`";
+            check("backups", HealthState::Ok, message, Some(hint))
+        }
+        (Some(names), _) => check("backups", HealthState::Degraded, format!("overdue: {names}"), look),
+        (None, Some(names)) => {
+            check("backups", HealthState::Degraded, format!("no drill passed lately: {names}"), look)
+        }
+        (None, None) => check("backups", HealthState::Ok, "no app's backups are overdue", None),
     }
 }
 

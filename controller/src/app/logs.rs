@@ -6,7 +6,7 @@ use super::logs_merge::Merge;
 use super::ports::{AgentStream, Mesh};
 use super::selectors::{LabelSelector, texts};
 use super::{App, AppError};
-use crate::state::State;
+use crate::state::{Reach, State};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
@@ -56,11 +56,11 @@ enum FeedStep {
 
 impl App {
     /// Finds the containers that `query` means and begins to read.
-    pub fn tail_logs(&self, state: &State, query: LogsQuery) -> Result<LogTail, AppError> {
+    pub fn tail_logs(&self, state: &State, query: LogsQuery, within: Reach<'_>) -> Result<LogTail, AppError> {
         if query.grep.as_ref().is_some_and(|grep| grep.len() > MAX_GREP) {
             return Err(AppError::invalid("grep", format!("use at most {MAX_GREP} bytes")));
         }
-        let sources = self.log_sources(state, &query)?;
+        let sources = self.log_sources(state, &query, within)?;
         Ok(LogTail {
             merge: Merge::new(sources.len(), query.follow),
             parked: sources.iter().map(|_| Some(Feed::Fresh)).collect(),
@@ -72,7 +72,12 @@ impl App {
         })
     }
 
-    fn log_sources(&self, state: &State, query: &LogsQuery) -> Result<Vec<LogSource>, AppError> {
+    fn log_sources(
+        &self,
+        state: &State,
+        query: &LogsQuery,
+        within: Reach<'_>,
+    ) -> Result<Vec<LogSource>, AppError> {
         let named = texts(query.container.as_ref());
         let narrowed = [&query.host, &query.label, &query.component]
             .into_iter()
@@ -85,7 +90,8 @@ impl App {
             named_hosts(state, texts(query.host.as_ref()))?,
             LabelSelector::parse(query.label.as_ref())?,
             texts(query.component.as_ref()),
-        );
+        )
+        .within(within);
         let meant = |seen: &Seen<'_>| {
             named.as_ref().is_none_or(|names| names.iter().any(|name| may_mean(seen.container(), name)))
         };

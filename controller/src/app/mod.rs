@@ -13,6 +13,7 @@ mod agent;
 mod alerts;
 mod apps;
 mod audit;
+mod backups;
 mod cluster;
 mod containers;
 mod controllers;
@@ -29,16 +30,27 @@ mod images;
 mod logs;
 mod logs_merge;
 mod metrics;
+mod oidc;
 mod outline;
+mod passes;
+mod passwords;
+mod policies;
 pub mod ports;
+mod protection;
 mod push;
 mod reads;
 mod refusals;
 mod releases;
+mod repositories;
+mod restores;
 mod scrape;
+mod secrets;
+mod seen;
 mod selectors;
+mod sessions;
 mod systems;
 mod tokens;
+mod users;
 mod writes;
 
 #[cfg(test)]
@@ -51,12 +63,16 @@ pub use exec::{ExecInputs, ExecOutputs, ExecSession};
 pub use exposition::{CONTENT_TYPE as EXPOSITION_TYPE, NAMES as METRIC_NAMES};
 pub use logs::{LogStep, LogTail};
 pub use metrics::LiveTail;
+pub(crate) use oidc::{DeviceStep, UNDER_WAY};
 pub use push::{ImagePush, Pushed};
 pub use reads::View;
 pub use refusals::{Refusals, RefusedCall};
 pub use scrape::TargetGroup;
+pub use seen::Seen;
+pub use sessions::{Began, Visitor};
 pub use writes::Call;
 
+use crate::ingest::Releases;
 use crate::store::Store;
 use omni_catalogue::Catalogue;
 use omni_certs::{CaFingerprint, ClusterKey};
@@ -94,4 +110,19 @@ pub struct App {
     pub catalogue: Arc<Catalogue>,
     /// Refused calls on their way into the audit trail.
     pub refusals: Refusals,
+    /// What releases hold for backups.
+    pub(crate) releases: Arc<Releases>,
+    /// What signing in needs beyond the state.
+    pub people: People,
+}
+
+/// What signing in needs beyond the state. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct People {
+    /// Hashes passwords.
+    pub(crate) passwords: passwords::Passwords,
+    /// Sessions that were used lately.
+    pub seen: Seen,
+    /// The OpenID provider as it was last asked.
+    pub(crate) providers: oidc::Providers,
 }

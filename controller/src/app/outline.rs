@@ -35,6 +35,7 @@ fn outline(app: &AppSpec, name: &GroupName, group: &spec::Group) -> Group {
             FailoverMode::Restore => Failover::Restore,
             FailoverMode::Never => Failover::Never,
         },
+        max_data_age_ms: group.failover.max_data_age_ms,
         cpu_millis: group.resources.nano_cpus.div_ceil(1_000_000),
         memory: group.resources.memory_bytes,
         gpus: group.resources.gpus.iter().map(gpus).collect(),

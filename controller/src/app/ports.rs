@@ -5,6 +5,7 @@ use crate::rollout::Foreign;
 use crate::state::{Outcome, Proposal, State};
 use async_trait::async_trait;
 use omni_common::clock::Time;
+use omni_common::domain::backup::RunProgress;
 use omni_common::domain::{Container, HostImage, HostSample};
 use omni_common::ids::{ControllerId, HostId};
 use omni_common::wire::{AgentRequest, ReplyFrame, RequestInput};
@@ -75,6 +76,8 @@ pub struct HostObserved {
     pub containers_at: Option<Instant>,
     /// Its images that have a name, newest first; absent until a whole listing came.
     pub images: Option<Arc<Vec<HostImage>>>,
+    /// How far its runs are, and when that got here.
+    pub runs: Option<(Arc<Vec<RunProgress>>, Instant)>,
 }
 
 impl HostObserved {

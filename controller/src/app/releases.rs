@@ -52,6 +52,7 @@ impl App {
     /// What deploying a project would do.
     pub fn plan_deploy(&self, state: &State, call: &Call, body: &Deploy) -> Result<DeployPlan, AppError> {
         let read = read_for(body)?;
+        call.check_app(&read.key)?;
         let before = state.apps.get(&read.key);
         let current = before.and_then(|app| app.wanted());
         let changes = match current {
@@ -110,6 +111,7 @@ impl App {
         expect: Option<u64>,
     ) -> Result<View<AppView>, AppError> {
         let read = read_for(body)?;
+        call.check_app(&read.key)?;
         let state = self.read(ReadQuery::default()).await?;
         let command = match state.apps.get(&read.key).filter(|app| stands(app, &read.spec)) {
             Some(app) if app.goal == Goal::Run && expect.is_none_or(|expect| expect == app.revision) => {

@@ -2,17 +2,21 @@
 
 use super::ports::*;
 use super::{App, Refusals};
-use crate::state::{self, Actor, ApiRole, ApiToken, Command, Controller, Host, HostStatus, Proposal, State};
+use crate::state::{
+    self, Actor, Allocation, ApiRole, ApiToken, AppKey, Command, Controller, Host, HostStatus, Proposal,
+    State,
+};
 use crate::store::{Publisher, Store};
 use async_trait::async_trait;
 use omni_certs::{CaFingerprint, Secret, TokenKind, TokenText};
 use omni_common::clock::{Clock, Time};
-use omni_common::domain::{Container, ContainerState, Health, HostSample};
-use omni_common::ids::{ClusterId, ControllerId, HostId, RequestId, TokenId};
+use omni_common::domain::{AllocationState, Container, ContainerState, Health, HostSample};
+use omni_common::ids::{AllocationId, ClusterId, ControllerId, HostId, RequestId, TokenId};
 use omni_common::wire::{AgentRequest, ReplyFrame, RequestInput};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -163,12 +167,20 @@ impl Mesh for FakeMesh {
     }
 }
 
-/// Stands still.
-struct StillClock;
+/// Stands still unless the test moves it.
+#[derive(Default)]
+pub(crate) struct TestClock(AtomicI64);
 
-impl Clock for StillClock {
+impl TestClock {
+    /// Moves it forward.
+    pub(crate) fn advance(&self, by: Duration) {
+        self.0.fetch_add(i64::try_from(by.as_millis()).expect("a test is short"), Ordering::SeqCst);
+    }
+}
+
+impl Clock for TestClock {
     fn now(&self) -> Time {
-        NOW
+        Time::from_millis(NOW.as_millis() + self.0.load(Ordering::SeqCst))
     }
 }
 
@@ -178,6 +190,8 @@ pub(crate) struct Bench {
     pub(crate) raft: Arc<FakeRaft>,
     pub(crate) observed: Arc<FakeObserved>,
     pub(crate) mesh: Arc<FakeMesh>,
+    /// What time it is.
+    pub(crate) clock: Arc<TestClock>,
     /// Requests that reached agents.
     pub(crate) agents: mpsc::UnboundedReceiver<(HostId, FakeAgent)>,
 }
@@ -195,6 +209,9 @@ impl Bench {
         let (requests, agents) = mpsc::unbounded_channel();
         let mesh =
             Arc::new(FakeMesh { requests, connected: AtomicBool::new(true), watched: Mutex::default() });
+        let key = Arc::new(omni_certs::ClusterKey::from_bytes(&[7; 32]).expect("32 bytes"));
+        let catalogue = Arc::new(omni_catalogue::Catalogue::builtin());
+        let clock = Arc::new(TestClock::default());
         let app = Arc::new(App {
             controller: ControllerId(1),
             ca: ca(),
@@ -203,13 +220,15 @@ impl Bench {
             reads: raft.clone(),
             observed: observed.clone(),
             mesh: mesh.clone(),
-            clock: Arc::new(StillClock),
+            clock: clock.clone(),
             metrics: Arc::new(|| "own_metric 1".to_owned()),
-            cluster_key: Arc::new(omni_certs::ClusterKey::from_bytes(&[7; 32]).expect("32 bytes")),
-            catalogue: Arc::new(omni_catalogue::Catalogue::builtin()),
+            releases: Arc::new(crate::ingest::Releases::new(Arc::clone(&key), Arc::clone(&catalogue))),
+            cluster_key: key,
+            catalogue,
             refusals: Refusals::default(),
+            people: super::People::default(),
         });
-        Self { app, raft, observed, mesh, agents }
+        Self { app, raft, observed, mesh, clock, agents }
     }
 
     /// The text of the token with that role.
@@ -251,6 +270,7 @@ impl Bench {
                 containers: Some(Arc::new(containers)),
                 containers_at: Some(Instant::now()),
                 images: None,
+                runs: None,
             },
         );
         id
@@ -355,5 +375,29 @@ pub(crate) fn container(id: &str, name: &str) -> Container {
         tty: false,
         log_driver: None,
         pid: Some(1),
+    }
+}
+
+/// A healthy instance of the app's only group.
+pub(crate) fn allocation(id: AllocationId, app: AppKey, host: HostId) -> Allocation {
+    Allocation {
+        id,
+        app,
+        group: "web".to_owned(),
+        slot: 0,
+        host,
+        release: 1,
+        round: 0,
+        epoch: 1,
+        exclusive: false,
+        run: true,
+        state: AllocationState::Healthy,
+        since: NOW,
+        placed: NOW,
+        reason: None,
+        log: None,
+        why: String::new(),
+        gpus: Vec::new(),
+        lost: false,
     }
 }

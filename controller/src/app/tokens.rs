@@ -1,13 +1,14 @@
 //! Tokens: to join the cluster, and to call its API. A secret leaves this file once, inside the answer to
 //! the call that made it; the state keeps a hash.
 
+use super::access::{places_of, scope_of};
 use super::cursor::Paging;
 use super::{App, AppError, Call, View};
 use crate::state::{ApiToken, Command, JoinRole, JoinToken, Reply, State};
 use omni_certs::{Secret, TokenKind, TokenText};
 use omni_common::api::v1::{
-    self as api, AccessScope, ApiTokenCreated, ApiTokenView, CreateApiToken, CreateJoinToken,
-    JoinTokenCreated, JoinTokenView, Page, TokensQuery,
+    self as api, ApiTokenCreated, ApiTokenView, CreateApiToken, CreateJoinToken, JoinTokenCreated,
+    JoinTokenView, Page, TokensQuery,
 };
 use omni_common::ids::TokenId;
 use std::ops::Bound;
@@ -82,10 +83,7 @@ impl App {
         call: &Call,
         body: CreateApiToken,
     ) -> Result<View<ApiTokenCreated>, AppError> {
-        if body.scope != AccessScope::default() {
-            let detail = "scoped tokens are reserved for a later version; leave the scope out";
-            return Err(AppError::invalid("/scope", detail));
-        }
+        let places = places_of("/scope", body.scope)?;
         let ttl = body.ttl_secs.map(|secs| lifetime(secs, MAX_API_TTL)).transpose()?;
         let secret = Secret::generate().map_err(AppError::Secret)?;
         let now = self.clock.now();
@@ -93,7 +91,7 @@ impl App {
             id: TokenId::mint(),
             name: body.name,
             role: body.role.into(),
-            environments: body.scope.environments,
+            environments: places,
             hash: secret.hash(),
             created: now,
             expires: ttl.map(|ttl| now.plus(ttl)),
@@ -160,7 +158,7 @@ fn api_view(token: &ApiToken) -> ApiTokenView {
         id: token.id,
         name: token.name.clone(),
         role: token.role.into(),
-        scope: AccessScope { environments: token.environments.clone(), apps: Vec::new() },
+        scope: scope_of(&token.environments),
         created: token.created,
         created_by: token.created_by.clone(),
         expires: token.expires,
@@ -172,6 +170,7 @@ impl From<JoinRole> for api::JoinRole {
         match role {
             JoinRole::Agent => Self::Agent,
             JoinRole::Controller => Self::Controller,
+            JoinRole::Admin => Self::Admin,
         }
     }
 }
@@ -181,6 +180,7 @@ impl From<api::JoinRole> for JoinRole {
         match role {
             api::JoinRole::Agent => Self::Agent,
             api::JoinRole::Controller => Self::Controller,
+            api::JoinRole::Admin => Self::Admin,
         }
     }
 }

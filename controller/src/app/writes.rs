@@ -1,8 +1,8 @@
 //! The one path of every change.
 
 use super::ports::ProposeError;
-use super::{App, AppError};
-use crate::state::{Actor, Command, Proposal, Refusal, RefusalCode, Reply, State};
+use super::{App, AppError, Denied};
+use crate::state::{Actor, AppKey, Command, Proposal, Reach, Refusal, RefusalCode, Reply, State};
 use omni_common::api::v1::ReadQuery;
 use omni_common::ids::RequestId;
 use std::sync::Arc;
@@ -16,6 +16,23 @@ pub struct Call {
     pub request: RequestId,
     /// Digest of what is asked, when the caller chose the key: the same key for something else is refused.
     pub fingerprint: Option<[u8; 32]>,
+    /// Where the asker's role holds; see [`Reach`].
+    pub places: Arc<[String]>,
+}
+
+impl Call {
+    /// Of somebody whose role holds everywhere, and who chose no key.
+    pub fn everywhere(actor: Actor, request: RequestId) -> Self {
+        Self { actor, request, fingerprint: None, places: Arc::from([]) }
+    }
+
+    /// Whether the asker may have to do with an app.
+    pub(crate) fn check_app(&self, app: &AppKey) -> Result<(), AppError> {
+        match Reach(&self.places).has_app(&app.environment, &app.name) {
+            true => Ok(()),
+            false => Err(Denied::Place.into()),
+        }
+    }
 }
 
 /// A change that was made.

@@ -7,6 +7,7 @@ use super::observed::ObservedHosts;
 use super::relay::Relay;
 use super::replicas::Replicas;
 use super::reports::Reports;
+use super::runs::{Releases, RunReports};
 use super::sessions::Sessions;
 use super::{LeaderDuty, enroll, peers, session};
 use crate::app::ports::{Propose, ProposeError};
@@ -41,6 +42,9 @@ pub(crate) struct Gateway {
     pub(crate) replicas: Arc<Replicas>,
     pub(crate) events: Arc<ContainerEvents>,
     pub(crate) reports: Arc<Reports>,
+    pub(crate) run_reports: Arc<RunReports>,
+    /// What releases hold for backups.
+    pub(crate) releases: Arc<Releases>,
     pub(crate) connections: Connections,
     pub(crate) started: Time,
     pub(crate) stop: CancellationToken,

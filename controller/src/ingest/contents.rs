@@ -1,8 +1,8 @@
 //! Answers what agents ask for: specifications and files of releases here, images in `images.rs`.
 
 use super::accept::Gateway;
-use super::images;
 use super::sessions::Session;
+use super::{images, runs};
 use crate::state::State;
 use omni_common::domain::app::ContentDigest;
 use omni_common::ids::HostId;
@@ -82,7 +82,9 @@ async fn answer(
     let mut requests = FrameReader::<HostRequest>::new(receive);
     let outcome = match requests.next().await {
         Ok(Some(HostRequest::Content(digest))) => content(gateway, host, &digest),
-        Ok(Some(HostRequest::Run(_))) => Err(failed("not_found", "this host has no such run".to_owned())),
+        Ok(Some(HostRequest::Run(id))) => {
+            runs::order(gateway, host, id).map_err(|(code, message)| failed(code, message))
+        }
         Ok(Some(HostRequest::Image(wanted))) => return Some(ImageAsked { wanted, requests, replies }),
         Ok(None) => return None,
         Err(error) => Err(failed("invalid", error.to_string())),

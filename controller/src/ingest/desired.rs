@@ -5,7 +5,9 @@
 //! agent start something that was decided away.
 
 use super::accept::Gateway;
+use super::runs;
 use crate::state::{Allocation, Goal, State};
+use imbl::OrdMap;
 use omni_common::ids::HostId;
 use omni_common::wire::{Desired, DesiredAllocation, GatewayFrame, MAX_ALLOCATIONS_PER_HOST};
 use std::collections::BTreeSet;
@@ -48,29 +50,42 @@ pub(crate) async fn push(gateway: Arc<Gateway>) {
     let mut applied = gateway.store.watch();
     let mut told = gateway.store.current();
     let mut behind: BTreeSet<HostId> = BTreeSet::new();
+    let mut runs_behind: BTreeSet<HostId> = BTreeSet::new();
     loop {
         tokio::select! {
             changed = applied.changed() => if changed.is_err() { return },
-            () = tokio::time::sleep(RETRY), if !behind.is_empty() => {}
+            () = tokio::time::sleep(RETRY), if !behind.is_empty() || !runs_behind.is_empty() => {}
             () = gateway.stop.cancelled() => return,
         }
         let state = gateway.store.current();
-        behind.extend(changed(&told, &state));
+        behind.extend(changed(&told.generations, &state.generations));
         behind.retain(|host| !tell(&gateway, &state, *host));
+        runs_behind.extend(changed(&told.run_generations, &state.run_generations));
+        runs_behind.retain(|host| !tell_runs(&gateway, &state, *host));
         told = state;
     }
 }
 
-/// Hosts whose list changed between two states.
-fn changed(before: &State, now: &State) -> Vec<HostId> {
+/// Hosts whose generation changed between two states.
+fn changed(before: &OrdMap<HostId, u64>, now: &OrdMap<HostId, u64>) -> Vec<HostId> {
     use imbl::ordmap::DiffItem;
-    let differences = before.generations.diff(&now.generations);
+    let differences = before.diff(now);
     differences
         .map(|item| match item {
             DiffItem::Add(host, _) | DiffItem::Remove(host, _) => *host,
             DiffItem::Update { new: (host, _), .. } => *host,
         })
         .collect()
+}
+
+/// The same for its runs.
+fn tell_runs(gateway: &Gateway, state: &State, host: HostId) -> bool {
+    match gateway.sessions.get(host) {
+        Some(session) if session.backups => {
+            session.control.try_send(GatewayFrame::Runs(runs::desired(state, host))).is_ok()
+        }
+        _ => true,
+    }
 }
 
 /// Whether the host has been told, or need not be.

@@ -12,6 +12,7 @@
 //!                                                             ▶ events.rs   (changes of containers)
 //! allocations:  desired.rs (what the host is to run) ▶ session.rs ▶ agent; contents.rs answers what it asks for;
 //!               session.rs ▶ reports.rs (what became of them, into the log)
+//! runs:         runs.rs (what a host is to do, the orders, what came of them), by the same ways
 //! images:       contents.rs ▶ images.rs (which host has it) ▶ agents.rs (its agent, here or at another gateway)
 //! ```
 
@@ -32,6 +33,7 @@ mod relay;
 mod replicas;
 mod reports;
 mod rollup;
+mod runs;
 mod session;
 mod sessions;
 
@@ -48,4 +50,5 @@ pub(crate) use peers::status as peer_status;
 pub(crate) use relay::Relay;
 pub(crate) use replicas::Replicas;
 pub(crate) use reports::Reports;
+pub(crate) use runs::{Releases, RunReports};
 pub(crate) use sessions::Sessions;

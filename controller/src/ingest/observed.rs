@@ -6,7 +6,9 @@ use crate::app::ports::{HostObserved, Observe};
 use omni_common::clock::Time;
 use omni_common::domain::{Container, HostImage, HostSample, MAX_IMAGE_NAME};
 use omni_common::ids::{ControllerId, HostId, SessionId};
-use omni_common::wire::{MAX_IMAGES_PER_FRAME, MAX_IMAGES_PER_HOST, MAX_TAGS_PER_IMAGE, TelemetryFrame};
+use omni_common::wire::{
+    MAX_IMAGES_PER_FRAME, MAX_IMAGES_PER_HOST, MAX_RUNS_PER_HOST, MAX_TAGS_PER_IMAGE, TelemetryFrame,
+};
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::watch;
@@ -127,7 +129,11 @@ impl ObservedHosts {
                 take_images(entry, *reset, images, *more);
                 Vec::new()
             }
-            TelemetryFrame::Runs(_) => Vec::new(),
+            TelemetryFrame::Runs(runs) => {
+                let runs = runs.iter().take(MAX_RUNS_PER_HOST).cloned().collect();
+                Arc::make_mut(&mut entry.view).runs = Some((Arc::new(runs), Instant::now()));
+                Vec::new()
+            }
         }
     }
 

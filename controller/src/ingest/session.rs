@@ -3,15 +3,15 @@
 use super::accept::Gateway;
 use super::reports::Arriving;
 use super::sessions::Session;
-use super::{contents, desired};
+use super::{contents, desired, runs};
 use crate::peer::wire::{Beat, Observed};
 use crate::state::{Actor, Command, HostStatus, LivenessConfig, State, command::Subject};
 use omni_certs::Role;
 use omni_common::domain::HostFacts;
 use omni_common::ids::{HostId, SessionId};
 use omni_common::wire::{
-    AgentFrame, AllocationReport, CAPABILITY_IMAGES, CAPABILITY_RUN, CloseCode, GatewayFrame, Hello,
-    PROTOCOL_MAX, PROTOCOL_MIN, TelemetryFrame, Welcome, settle_protocol,
+    AgentFrame, AllocationReport, CAPABILITY_IMAGES, CAPABILITY_RUN, CAPABILITY_RUNS, CloseCode,
+    GatewayFrame, Hello, PROTOCOL_MAX, PROTOCOL_MIN, TelemetryFrame, Welcome, settle_protocol,
 };
 use omni_transport::{Connection, FrameError, FrameReader, FrameWriter};
 use std::sync::Arc;
@@ -80,6 +80,7 @@ async fn run(
         control,
         lease: watch::channel(None).0,
         runs: hello.capabilities.iter().any(|own| own == CAPABILITY_RUN),
+        backups: hello.capabilities.iter().any(|own| own == CAPABILITY_RUNS),
     });
     let welcome = welcome(gateway, &session, protocol);
     let (controllers, heartbeat_ms) = (welcome.controllers.version, welcome.heartbeat_ms);
@@ -103,6 +104,12 @@ async fn run(
         let first = GatewayFrame::Desired(desired::desired(&gateway.store.current(), host));
         control.write(&mut replies, &first).await?;
     }
+    if session.backups {
+        let first = GatewayFrame::Runs(runs::desired(&gateway.store.current(), host));
+        control.write(&mut replies, &first).await?;
+    }
+    let _announced =
+        AbortOnDropHandle::new(tokio::spawn(runs::announce(Arc::clone(gateway), host, session.backups)));
     let _contents = contents;
     control.run(&mut frames, &mut replies, waiting, telemetry).await
 }
@@ -133,7 +140,7 @@ fn welcome(gateway: &Gateway, session: &Session, protocol: u16) -> Welcome {
     Welcome {
         protocol,
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        capabilities: [CAPABILITY_RUN, CAPABILITY_IMAGES].map(str::to_owned).into(),
+        capabilities: [CAPABILITY_RUN, CAPABILITY_IMAGES, CAPABILITY_RUNS].map(str::to_owned).into(),
         controller: gateway.me,
         host: session.host,
         session: session.id,
@@ -257,7 +264,10 @@ impl Control<'_> {
                 Ok(None)
             }
             AgentFrame::Allocations { all, reports, more } => self.account(all, reports, more).map(|()| None),
-            AgentFrame::Run(_) => Ok(None),
+            AgentFrame::Run(report) => {
+                self.gateway.run_reports.note(self.session.host, *report);
+                Ok(None)
+            }
             AgentFrame::Leaving => Err(End(CloseCode::Done, "the agent stops".to_owned())),
         }
     }

@@ -19,6 +19,8 @@ pub(crate) struct Session {
     pub(crate) lease: watch::Sender<Option<(Lease, u64)>>,
     /// The agent runs allocations.
     pub(crate) runs: bool,
+    /// The agent does backups and their kin.
+    pub(crate) backups: bool,
 }
 
 /// All sessions, by host. A host has at most one here.

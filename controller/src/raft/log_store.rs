@@ -172,45 +172,60 @@ fn encode<T: serde::Serialize>(value: &T) -> io::Result<Vec<u8>> {
 }
 
 /// The writer thread: one commit for all that waits, then one call back each.
-fn write(mut backend: Box<dyn LogBackend>, mut jobs: mpsc::Receiver<Job>, tell: &watch::Sender<DiskHealth>) {
+fn write(backend: Box<dyn LogBackend>, mut jobs: mpsc::Receiver<Job>, tell: &watch::Sender<DiskHealth>) {
+    let mut writer = Writer { backend, hint: None };
     while let Some(first) = jobs.blocking_recv() {
-        write_group(backend.as_mut(), first, &mut jobs, tell);
+        writer.write_group(first, &mut jobs, tell);
     }
 }
 
 /// The writer thread's stand-in in simulations. What waits while a sync takes its time is lost by a crash.
 async fn write_simulated(
-    mut backend: Box<dyn LogBackend>,
+    backend: Box<dyn LogBackend>,
     mut jobs: mpsc::Receiver<Job>,
     tell: watch::Sender<DiskHealth>,
     latency: SyncLatency,
 ) {
+    let mut writer = Writer { backend, hint: None };
     while let Some(first) = jobs.recv().await {
         let latency = latency.get();
         if !latency.is_zero() {
             tokio::time::sleep(latency).await;
         }
-        write_group(backend.as_mut(), first, &mut jobs, &tell);
+        writer.write_group(first, &mut jobs, &tell);
     }
 }
 
-fn write_group(
-    backend: &mut dyn LogBackend,
-    first: Job,
-    jobs: &mut mpsc::Receiver<Job>,
-    tell: &watch::Sender<DiskHealth>,
-) {
-    let mut ops = vec![first.op];
-    let mut done = vec![first.done];
-    while let Some(job) = (ops.len() < MAX_BATCH).then(|| jobs.try_recv().ok()).flatten() {
-        ops.push(job.op);
-        done.push(job.done);
-    }
-    commit(backend, &ops, tell);
-    metrics::histogram!(crate::metrics::RAFT_BATCH)
-        .record(f64::from(u32::try_from(ops.len()).unwrap_or(u32::MAX)));
-    for done in done {
-        done.io_completed(Ok(()));
+/// The one who writes.
+struct Writer {
+    backend: Box<dyn LogBackend>,
+    /// The newest commit index that was not written yet. It is lost without harm and comes after each write, so it goes
+    /// along with the next one: by itself it would cost a transaction for each write more.
+    hint: Option<LogOp>,
+}
+
+impl Writer {
+    fn write_group(&mut self, first: Job, jobs: &mut mpsc::Receiver<Job>, tell: &watch::Sender<DiskHealth>) {
+        let mut ops = Vec::new();
+        let mut done = Vec::new();
+        let mut next = Some(first);
+        while let Some(job) = next {
+            match job.op {
+                LogOp::Committed(_) => self.hint = Some(job.op),
+                op => ops.push(op),
+            }
+            done.push(job.done);
+            next = (done.len() < MAX_BATCH).then(|| jobs.try_recv().ok()).flatten();
+        }
+        if !ops.is_empty() {
+            ops.extend(self.hint.take());
+            commit(self.backend.as_mut(), &ops, tell);
+            metrics::histogram!(crate::metrics::RAFT_BATCH)
+                .record(f64::from(u32::try_from(ops.len()).unwrap_or(u32::MAX)));
+        }
+        for done in done {
+            done.io_completed(Ok(()));
+        }
     }
 }
 

@@ -1,8 +1,8 @@
-//! The adapter between openraft and the pure [`apply()`]: entries in, published states out.
+//! The adapter between openraft and the pure [`apply_to()`]: entries in, published states out.
 
 use super::snapshots::{SnapshotStore, StoredSnapshot};
 use super::types::{Applied, LogId, Snapshot, SnapshotMeta, StoredMembership, Types};
-use crate::state::{State, apply, snapshot};
+use crate::state::{State, apply_to, snapshot};
 use crate::store::{Publisher, Store};
 use futures_util::{Stream, StreamExt};
 use openraft::entry::RaftEntry;
@@ -55,7 +55,7 @@ impl RaftStateMachine<Types> for Machine {
     where
         S: Stream<Item = Result<EntryResponder<Types>, io::Error>> + Unpin + OptionalSend,
     {
-        let mut state = self.publisher.current();
+        let mut state = State::clone(&self.publisher.current());
         let mut answers = Vec::new();
         while let Some(next) = entries.next().await {
             let (entry, responder) = next?;
@@ -63,8 +63,8 @@ impl RaftStateMachine<Types> for Machine {
             let outcome = match &entry.payload {
                 EntryPayload::Blank => None,
                 EntryPayload::Normal(data) => {
-                    let (next, outcome) = apply(&state, id.index, &data.0);
-                    state = Arc::new(next);
+                    let (next, outcome) = apply_to(state, id.index, &data.0);
+                    state = next;
                     Some(outcome)
                 }
                 EntryPayload::Membership(membership) => {
@@ -78,7 +78,7 @@ impl RaftStateMachine<Types> for Machine {
             }
         }
         if let Some(applied) = self.applied {
-            self.publisher.publish(state, applied.index);
+            self.publisher.publish(Arc::new(state), applied.index);
         }
         for (responder, answer) in answers {
             responder.send(answer);

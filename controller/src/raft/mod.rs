@@ -4,10 +4,12 @@
 //! node.rs      a member of the group, with omni's types outside
 //! machine.rs   entries -> state::apply -> published state; snapshots
 //! log_store.rs the log in memory, one writer thread behind it; backend.rs is the disk
+//! compaction.rs  when a snapshot is taken
 //! network.rs   calls to peers          server.rs  calls from peers          wire.rs  their frames
 //! ```
 
 mod backend;
+mod compaction;
 mod log_store;
 mod machine;
 mod network;

@@ -1,6 +1,7 @@
 //! One member of the Raft group, without openraft's types on the outside.
 
 use super::backend::{LogBackend, MemoryBackend, RedbBackend};
+use super::compaction;
 use super::log_store::{DiskHealth, LogStore, SyncLatency};
 use super::machine::Machine;
 use super::network::Factory;
@@ -23,11 +24,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
 
-/// Entries between two snapshots. At about 300 bytes an entry the log stays near a megabyte.
-const ENTRIES_PER_SNAPSHOT: u64 = 5_000;
 /// Entries kept behind a snapshot, so that a controller that was away for a moment needs no snapshot.
 const ENTRIES_KEPT: u64 = 2_000;
+/// A member further behind gets a snapshot in place of entries.
+const MOST_LAG: u64 = 5_000;
 /// A leader without answers of a quorum for this many election timeouts is none any more.
 const QUORUM_SILENCE: u64 = 3;
 /// Most entries in one append to a follower.
@@ -152,6 +154,7 @@ pub(crate) struct RaftNode {
     raft: Raft,
     store: Store,
     disk: watch::Receiver<DiskHealth>,
+    _compaction: Arc<AbortOnDropHandle<()>>,
 }
 
 impl RaftNode {
@@ -176,7 +179,8 @@ impl RaftNode {
         let (machine, store) = Machine::open(snapshots)?;
         let config = Arc::new(config(pace).map_err(io::Error::other)?);
         let raft = Raft::new(id, config, Factory(links), log, machine).await.map_err(io::Error::other)?;
-        Ok(Self { raft, store, disk: health })
+        let compaction = Arc::new(AbortOnDropHandle::new(tokio::spawn(compaction::run(raft.clone()))));
+        Ok(Self { raft, store, disk: health, _compaction: compaction })
     }
 
     /// The published state.
@@ -387,9 +391,9 @@ fn config(pace: Pace) -> Result<Config, openraft::ConfigError> {
         // before a crash may know less than it has acknowledged. It hears that from an election.
         enable_leader_restore: Some(false),
         max_payload_entries: ENTRIES_PER_APPEND,
-        snapshot_policy: SnapshotPolicy::LogsSinceLast(ENTRIES_PER_SNAPSHOT),
+        snapshot_policy: SnapshotPolicy::Never, // see compaction.rs
         max_in_snapshot_log_to_keep: ENTRIES_KEPT,
-        replication_lag_threshold: ENTRIES_PER_SNAPSHOT,
+        replication_lag_threshold: MOST_LAG,
         install_snapshot_timeout: 60_000,
         ..Config::default()
     }

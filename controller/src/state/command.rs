@@ -3,18 +3,19 @@
 //! Entries of the Raft log are [`Proposal`]s in the house codec, so variants of [`Command`] are only ever
 //! appended and their fields never change; a new shape is a new variant. `tests.rs` pins the bytes.
 
+mod steps;
+
+pub use steps::{NewRelease, NewSecret, PlanStep, RunStep, Steer};
+
 use super::model::*;
 use omni_common::clock::Time;
-use omni_common::domain::HostFacts;
-use omni_common::domain::app::ContentDigest;
-use omni_common::ids::{
-    AllocationId, BootId, ClusterId, ControllerId, DeploymentId, HostId, RequestId, TokenId,
-};
-use omni_common::wire::AllocationReport;
+use omni_common::domain::backup::PolicyOptions;
+use omni_common::domain::{HostFacts, SecretName};
+use omni_common::ids::{BootId, ClusterId, ControllerId, DeploymentId, HostId, RequestId, RunId, TokenId};
+use omni_common::wire::{AllocationReport, RunReport};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 
 /// A command with everything `apply` needs to know from outside.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,6 +41,8 @@ pub enum ActorKind {
     Token,
     /// A machine that enrols or renews. Audited when it changes membership.
     Machine,
+    /// A person, signed in or signing in. Audited.
+    User,
 }
 
 /// Who asks.
@@ -47,7 +50,7 @@ pub enum ActorKind {
 pub struct Actor {
     /// Where the proposal comes from.
     pub kind: ActorKind,
-    /// For people, e.g. `token:admin` or `host:web-1`.
+    /// For people, e.g. `token:admin`, `user:ann` or `host:web-1`.
     pub name: String,
     /// With which role.
     pub role: Option<ApiRole>,
@@ -59,6 +62,11 @@ impl Actor {
     /// omni itself.
     pub fn system() -> Self {
         Self { kind: ActorKind::System, name: "omni".to_owned(), role: None, from: None }
+    }
+
+    /// A person at an address.
+    pub fn user(name: &str, role: Option<ApiRole>, from: Option<String>) -> Self {
+        Self { kind: ActorKind::User, name: format!("user:{name}"), role, from }
     }
 
     /// A machine at an address.
@@ -337,123 +345,142 @@ pub enum Command {
     },
     /// An operator takes an alert out of view; it comes back when it is reported again.
     DismissAlert(String),
-}
-
-/// A release on its way into the state.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct NewRelease {
-    /// Of which app.
-    pub app: AppKey,
-    /// Id for the move to it; absent to keep it without moving.
-    pub deployment: Option<DeploymentId>,
-    /// The specification, among `contents` or known.
-    pub spec: ContentDigest,
-    /// Files that travel with it, among `contents` or known.
-    pub files: Vec<ContentDigest>,
-    /// Contents, sealed under the cluster key.
-    pub contents: Vec<(ContentDigest, Vec<u8>)>,
-    /// What placing needs to know.
-    pub groups: BTreeMap<String, Arc<Group>>,
-    /// From which commit, branch or file.
-    pub source: Option<String>,
-    /// What the maker says about it.
-    pub note: Option<String>,
-    /// Revision the caller saw; zero when the app must not exist yet.
-    pub expect: Option<u64>,
-}
-
-/// What an operator does about a deployment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Steer {
-    /// Nothing more is replaced for now.
-    Pause,
-    /// Goes on.
-    Resume,
-    /// Goes on without waiting for health from now on.
-    Promote,
-    /// Goes back to the release before.
-    Abort,
-}
-
-/// One decision of the planner.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum PlanStep {
-    /// Runs an instance on a host.
-    Place {
-        /// Id for it.
-        id: AllocationId,
+    /// A new version of a secret, which comes into being with its first.
+    PutSecret {
+        /// Its name.
+        name: SecretName,
+        /// The value, sealed for that name.
+        version: NewSecret,
+        /// Revision the caller saw; zero when it must not exist yet.
+        expect: Option<u64>,
+    },
+    /// Forgets a version of a secret, or all of it.
+    DeleteSecret {
+        /// Its name.
+        name: SecretName,
+        /// Which version; absent for all.
+        version: Option<u64>,
+    },
+    /// A new repository of backups.
+    CreateRepository {
+        /// The repository.
+        repository: Box<BackupRepository>,
+        /// Its password, when it was made for it.
+        password: Option<NewSecret>,
+    },
+    /// Forgets a repository. What lies in it stays there.
+    DeleteRepository(String),
+    /// What holds for every app's backups that says nothing else.
+    SetBackupDefaults(Box<BackupDefaults>),
+    /// What is set by hand about an app's backups.
+    SetBackupPolicy {
+        /// Which app.
+        app: AppKey,
+        /// What is set; absent to go back to what its release says.
+        policy: Option<Box<PolicyOptions>>,
+    },
+    /// Runs that somebody asks for, of one kind and for one app or repository.
+    StartRuns {
+        /// The runs; never none.
+        runs: Vec<Run>,
+        /// Stop the app for it, when that is needed.
+        stop: bool,
+    },
+    /// Gives a run up.
+    CancelRun(RunId),
+    /// What the leader decided about runs.
+    AdoptRuns(Vec<RunStep>),
+    /// What a host says of a run.
+    RecordRun {
+        /// Which host.
+        host: HostId,
+        /// What it says.
+        report: Box<RunReport>,
+    },
+    /// Whether the agent of a host does runs.
+    RecordRunner {
+        /// Which host.
+        host: HostId,
+        /// It does.
+        able: bool,
+    },
+    /// A person accepts that an instance comes back with older data than its app allows, once.
+    AcceptLoss {
         /// Which app.
         app: AppKey,
         /// Which group.
         group: String,
         /// Which instance.
         slot: u32,
-        /// Where.
-        host: HostId,
-        /// Of which release.
-        release: u64,
-        /// Cards of the host for it.
-        gpus: Vec<GpuGrant>,
-        /// One sentence: why there.
-        why: String,
     },
-    /// Has the data of a slot removed on a host where no instance of it is any more. Only for an app that goes with its
-    /// volumes.
-    Purge {
-        /// Id for the allocation that does it.
-        id: AllocationId,
-        /// Which app.
-        app: AppKey,
-        /// Which group.
-        group: String,
-        /// Which instance.
-        slot: u32,
-        /// Where.
-        host: HostId,
-    },
-    /// Stops an instance.
-    Stop {
+    /// A new person.
+    CreateUser(Box<User>),
+    /// An admin, or the person, changes a person.
+    UpdateUser {
         /// Which.
-        id: AllocationId,
-        /// One sentence.
-        why: String,
+        user: String,
+        /// What changes.
+        patch: Box<UserPatch>,
+        /// Revision the caller saw.
+        expect: Option<u64>,
     },
-    /// Gives an instance up whose host is down.
-    Lose {
+    /// Removes a person, and all sessions of theirs.
+    RemoveUser(String),
+    /// A person signed in.
+    StartSession(Box<UserSession>),
+    /// Someone shows a join token for admins and becomes one.
+    EnrollAdmin {
+        /// Token they show.
+        token: TokenId,
+        /// Hash of the secret they show.
+        secret: omni_certs::SecretHash,
+        /// Who they are.
+        user: Box<User>,
+        /// The session that begins with it.
+        session: Box<UserSession>,
+    },
+    /// Sessions that were used lately, each with when.
+    TouchSessions(Vec<(TokenId, Time)>),
+    /// Ends one session.
+    EndSession {
+        /// Whose.
+        user: String,
         /// Which.
-        id: AllocationId,
+        session: TokenId,
     },
-    /// Ends a deployment.
-    Conclude {
-        /// Which app.
-        app: AppKey,
-        /// Which deployment.
-        deployment: DeploymentId,
-        /// How it ended, or that it pauses.
-        state: DeploymentState,
-        /// One sentence.
-        reason: Option<String>,
-        /// Last output of the container that failed.
-        log: Option<String>,
+    /// Ends all sessions of a person, or all but one.
+    EndSessions {
+        /// Whose.
+        user: String,
+        /// The one that stays.
+        except: Option<TokenId>,
     },
-    /// Ends a failed deployment by going back to the release before.
-    RollBack {
-        /// Which app.
-        app: AppKey,
-        /// The deployment that failed.
-        deployment: DeploymentId,
-        /// Id for the move back.
-        back: DeploymentId,
-        /// One sentence: what failed.
-        reason: String,
-        /// Last output of the container that failed.
-        log: Option<String>,
+    /// Sets the OpenID provider, or takes it away.
+    SetOidc(Option<Box<OidcSettings>>),
+    /// The OpenID provider vouched for a person, who comes into being with it or takes what the provider says now.
+    EnterOidc {
+        /// Who they are and what they may do by the provider's word.
+        user: Box<User>,
+        /// The session that begins with it.
+        session: Box<UserSession>,
     },
-    /// Forgets an app of which nothing runs any more.
-    Forget {
-        /// Which app.
-        app: AppKey,
-    },
+}
+
+/// What changes about a person. Absent fields stay.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserPatch {
+    /// What they are called; `Some(None)` for nothing.
+    pub display_name: Option<Option<String>>,
+    /// What they may do.
+    pub role: Option<ApiRole>,
+    /// Where.
+    pub places: Option<Vec<String>>,
+    /// Whether they may come in.
+    pub disabled: Option<bool>,
+    /// A new password. All sessions end with the old one, but for `keep`.
+    pub password: Option<PasswordHash>,
+    /// The session that outlives a new password.
+    pub keep: Option<TokenId>,
 }
 
 /// What a command gave back.
@@ -469,6 +496,10 @@ pub enum Reply {
     Token(TokenId),
     /// A release of an app, by its number.
     Release(u64),
+    /// A version of a secret, by its number.
+    Secret(u64),
+    /// Runs.
+    Runs(Vec<RunId>),
 }
 
 /// Why a command was turned down. Codes are stable words of the API.

@@ -14,7 +14,10 @@ pub mod snapshot;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_backups;
 
-pub use apply::apply;
+pub(crate) use apply::is_quiet;
+pub use apply::{apply, apply_to};
 pub use command::{Actor, ActorKind, Command, NewEvent, Outcome, Proposal, Refusal, RefusalCode, Reply};
 pub use model::*;

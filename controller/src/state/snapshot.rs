@@ -7,6 +7,7 @@
 //! A reader knows every version that a release ever wrote; `testdata` holds one of each.
 
 mod v1;
+mod v2;
 
 use super::model::State;
 use omni_common::codec;
@@ -14,7 +15,7 @@ use std::io::Write;
 
 const MAGIC: &[u8; 8] = b"OMNISNAP";
 /// The version this build writes.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 const HEADER: usize = 16;
 /// Level 1: the encoder must keep up with the disk, and the state is repetitive text.
 const ZSTD_LEVEL: i32 = 1;
@@ -75,6 +76,7 @@ pub fn decode(bytes: &[u8]) -> Result<State, SnapshotError> {
         zstd::stream::read::Decoder::new(body).map_err(|_| SnapshotError::Damaged("it does not unpack"))?;
     Ok(match version {
         1 => codec::decode_from::<v1::State, _, { codec::MAX_SNAPSHOT }>(reader)?.into(),
+        2 => codec::decode_from::<v2::State, _, { codec::MAX_SNAPSHOT }>(reader)?.into(),
         _ => codec::decode_from::<State, _, { codec::MAX_SNAPSHOT }>(reader)?,
     })
 }

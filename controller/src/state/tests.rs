@@ -1,8 +1,8 @@
-use super::command::{HostPatch, HostTransition};
+use super::command::{HostPatch, HostTransition, UserPatch};
 use super::*;
 use omni_certs::SecretHash;
 use omni_common::clock::Time;
-use omni_common::ids::{BootId, ClusterId, ControllerId, HostId, RequestId, TokenId};
+use omni_common::ids::{BootId, ClusterId, ControllerId, HostId, RequestId, RunId, TokenId};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -40,6 +40,62 @@ fn join_token(id: u128, role: JoinRole, uses: Option<u32>, ends: i64) -> JoinTok
         used: 0,
         labels: BTreeMap::from([("from".to_owned(), "token".to_owned())]),
         created_by: "token:test".into(),
+    }
+}
+
+fn user(name: &str) -> User {
+    User {
+        name: name.to_owned(),
+        display_name: None,
+        role: ApiRole::Operator,
+        places: vec!["staging".to_owned()],
+        password: Some(PasswordHash("$argon2id$v=19$m=8,t=1,p=1$AAAA$BBBB".to_owned())),
+        source: UserSource::Local,
+        disabled: false,
+        created: at(0),
+        created_by: "token:test".into(),
+        changed: at(0),
+        signed_in: None,
+        revision: 0,
+    }
+}
+
+fn vouched(name: &str, subject: &str) -> User {
+    let source = UserSource::Oidc { issuer: "https://auth.example/".to_owned(), subject: subject.to_owned() };
+    User { password: None, source, ..user(name) }
+}
+
+fn session(id: u128, user: &str) -> UserSession {
+    UserSession {
+        id: TokenId::from_u128(id),
+        hash: secret(),
+        user: user.to_owned(),
+        cookie: true,
+        by: SignIn::Password,
+        created: at(0),
+        seen: at(0),
+        idle_secs: 50,
+        ends: at(80),
+        from: Some("192.0.2.7".to_owned()),
+        agent: None,
+    }
+}
+
+fn oidc(issuer: &str) -> OidcSettings {
+    OidcSettings {
+        label: "single sign-on".to_owned(),
+        issuer: issuer.to_owned(),
+        client: "omni".to_owned(),
+        secret_sealed: Some(vec![1, 2]),
+        device_client: None,
+        scopes: vec!["profile".to_owned()],
+        groups_claim: "groups".to_owned(),
+        name_claim: "preferred_username".to_owned(),
+        groups: vec![GroupRole { group: "devs".to_owned(), role: ApiRole::Viewer, places: vec![] }],
+        others: None,
+        origins: vec![],
+        roots_pem: None,
+        revision: 0,
     }
 }
 
@@ -286,6 +342,63 @@ fn a_dismissed_alert_comes_back_when_it_is_reported_again() {
 }
 
 #[test]
+fn whoever_the_provider_vouches_for_never_becomes_somebody_else() {
+    let enter = |number: u128, name: &str, subject: &str| {
+        let entering = session(number, name);
+        proposal(
+            number,
+            Command::EnterOidc { user: Box::new(vouched(name, subject)), session: Box::new(entering) },
+        )
+    };
+    let (state, _) = after(vec![bootstrap(), Command::CreateUser(Box::new(user("ann")))]);
+    let (state, refused) = apply(&state, 3, &enter(13, "ann", "x"));
+    assert_eq!(code(&refused), RefusalCode::NameTaken, "a local person has that name");
+    assert!(state.sessions.is_empty());
+    let (state, done) = apply(&state, 4, &enter(14, "bob", "x"));
+    assert!(done.is_ok());
+    let (state, refused) = apply(&state, 5, &enter(15, "bob", "y"));
+    assert_eq!(code(&refused), RefusalCode::NameTaken, "another person of the provider has it");
+    // The name at the provider changed; the person, by subject, did not.
+    let (state, done) = apply(&state, 6, &enter(16, "robert", "x"));
+    assert!(done.is_ok());
+    assert_eq!(state.sessions[&TokenId::from_u128(16)].user, "bob");
+    assert!(!state.users.contains_key("robert"));
+}
+
+#[test]
+fn what_the_provider_says_now_holds() {
+    let told = |role| User { role, ..vouched("bob", "x") };
+    let enter = |number: u128, role| {
+        let entering = session(number, "bob");
+        proposal(number, Command::EnterOidc { user: Box::new(told(role)), session: Box::new(entering) })
+    };
+    let (state, _) = after(vec![bootstrap()]);
+    let (state, _) = apply(&state, 2, &enter(2, ApiRole::Admin));
+    let (state, _) = apply(&state, 3, &enter(3, ApiRole::Viewer));
+    assert_eq!(state.users["bob"].role, ApiRole::Viewer);
+    let patch = |patch| Command::UpdateUser { user: "bob".into(), patch: Box::new(patch), expect: None };
+    let raise = patch(UserPatch { role: Some(ApiRole::Admin), ..UserPatch::default() });
+    assert_eq!(code(&apply(&state, 4, &proposal(4, raise)).1), RefusalCode::Conflict);
+    let disable = patch(UserPatch { disabled: Some(true), ..UserPatch::default() });
+    let (state, done) = apply(&state, 5, &proposal(5, disable));
+    assert!(done.is_ok() && state.sessions.is_empty());
+    assert_eq!(code(&apply(&state, 6, &enter(6, ApiRole::Admin)).1), RefusalCode::NotFound);
+}
+
+#[test]
+fn another_provider_ends_the_sessions_of_the_one_before() {
+    let through = UserSession { by: SignIn::Oidc, ..session(9, "bob") };
+    let enter = Command::EnterOidc { user: Box::new(vouched("bob", "x")), session: Box::new(through) };
+    let set = |issuer: Option<&str>| Command::SetOidc(issuer.map(|issuer| Box::new(oidc(issuer))));
+    let first = "https://auth.example/";
+    let sessions =
+        |last: Command| after(vec![bootstrap(), set(Some(first)), enter.clone(), last]).0.sessions.len();
+    assert_eq!(sessions(set(Some(first))), 1, "the same one was only set anew");
+    assert_eq!(sessions(set(Some("https://other.example/"))), 0);
+    assert_eq!(sessions(set(None)), 0);
+}
+
+#[test]
 fn a_snapshot_survives_and_damage_is_named() {
     let (state, _) = after(vec![bootstrap(), enroll(1, 10, "a")]);
     let bytes = snapshot::encode(&state).expect("encodes");
@@ -308,6 +421,21 @@ fn the_first_snapshot_format_is_still_read() {
     assert_eq!(state, after(vec![bootstrap(), enroll(1, 10, "web-1")]).0);
 }
 
+/// Version 2 ended before people: without them a state of today is one of then with three empty fields behind it.
+#[test]
+fn the_second_snapshot_format_is_still_read() {
+    let (state, _) =
+        after(vec![bootstrap(), enroll(1, 10, "a"), Command::CreateEnvironment("staging".into())]);
+    let mut body = omni_common::codec::encode(&state).expect("encodes");
+    assert_eq!(body.split_off(body.len() - 3), [0, 0, 0], "no users, no sessions, no provider");
+    let packed = zstd::encode_all(&*body, 1).expect("packs");
+    let mut bytes = b"OMNISNAP".to_vec();
+    bytes.extend_from_slice(&2u32.to_le_bytes());
+    bytes.extend_from_slice(&crc32fast::hash(&packed).to_le_bytes());
+    bytes.extend_from_slice(&packed);
+    assert_eq!(snapshot::decode(&bytes).expect("reads version 2"), state);
+}
+
 /// Log entries are for ever: the bytes of one entry of each kind, as the first release wrote them.
 #[test]
 fn log_entries_keep_their_bytes() {
@@ -327,6 +455,32 @@ fn log_entries_keep_their_bytes() {
         Command::RemoveController(ControllerId(2)),
         Command::CreateEnvironment("staging".into()),
         Command::SetLiveness(LivenessConfig::default()),
+        Command::PutSecret {
+            name: omni_common::domain::SecretName::new("a/b").expect("a name"),
+            version: super::command::NewSecret { size: 1, sealed: vec![9] },
+            expect: Some(0),
+        },
+        Command::AdoptRuns(vec![super::command::RunStep::Give { run: RunId::from_u128(6), host }]),
+        Command::RecordRunner { host, able: true },
+        Command::CreateUser(Box::new(user("ann"))),
+        Command::UpdateUser {
+            user: "ann".into(),
+            patch: Box::new(UserPatch { role: Some(ApiRole::Viewer), ..UserPatch::default() }),
+            expect: Some(3),
+        },
+        Command::RemoveUser("ann".into()),
+        Command::StartSession(Box::new(session(7, "ann"))),
+        Command::EnrollAdmin {
+            token: TokenId::from_u128(3),
+            secret: secret(),
+            user: Box::new(user("ann")),
+            session: Box::new(session(7, "ann")),
+        },
+        Command::TouchSessions(vec![(TokenId::from_u128(7), at(9))]),
+        Command::EndSession { user: "ann".into(), session: TokenId::from_u128(7) },
+        Command::EndSessions { user: "ann".into(), except: None },
+        Command::SetOidc(Some(Box::new(oidc("https://auth.example/")))),
+        Command::EnterOidc { user: Box::new(vouched("ann", "5f")), session: Box::new(session(7, "ann")) },
     ];
     let text: String = commands
         .into_iter()
@@ -349,6 +503,17 @@ fn any_command() -> impl Strategy<Value = Command> {
         }])),
         id.clone().prop_map(|n| Command::CreateJoinToken(join_token(n, JoinRole::Agent, Some(2), 50))),
         id.clone().prop_map(|n| Command::DeleteJoinToken(TokenId::from_u128(n))),
+        "[a-c]".prop_map(|name| Command::CreateUser(Box::new(user(&name)))),
+        "[a-c]".prop_map(Command::RemoveUser),
+        (id.clone(), "[a-c]").prop_map(|(id, name)| Command::StartSession(Box::new(session(id, &name)))),
+        (id.clone(), 0i64..90)
+            .prop_map(|(id, later)| Command::TouchSessions(vec![(TokenId::from_u128(id), at(later))])),
+        ("[a-c]", id.clone())
+            .prop_map(|(user, id)| Command::EndSessions { user, except: Some(TokenId::from_u128(id)) }),
+        (id.clone(), "[a-c]", "[x-y]").prop_map(|(id, name, subject)| Command::EnterOidc {
+            user: Box::new(vouched(&name, &subject)),
+            session: Box::new(session(id, &name)),
+        }),
         "[a-b]".prop_map(Command::CreateEnvironment),
         "[a-b]".prop_map(Command::DeleteEnvironment),
         (id, proptest::option::of(0u64..20), any::<bool>()).prop_map(|(host, expect, cordoned)| {
@@ -377,6 +542,9 @@ proptest! {
         prop_assert_eq!(straight.host_names.len(), straight.hosts.len());
         for (name, id) in &straight.host_names {
             prop_assert_eq!(&straight.hosts[id].name, name);
+        }
+        for session in straight.sessions.values() {
+            prop_assert!(straight.users.contains_key(&session.user), "a session without its person");
         }
     }
 }

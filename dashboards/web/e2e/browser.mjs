@@ -53,8 +53,21 @@ export class Browser {
 /** Opens the dashboard of a controller, signed in with a token, as a person does it. */
 export async function signIn(page, url, token) {
   await page.goto(url);
-  await page.getByLabel("API token").fill(token);
+  const field = page.getByLabel("API token");
+  const other = page.getByRole("button", { name: "Use an API token" });
+  await field.or(other).first().waitFor();
+  if ((await field.count()) === 0) await other.click();
+  await field.fill(token);
   await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByRole("heading", { level: 1, name: "Overview" }).waitFor();
+}
+
+/** The same with a name and a password. */
+export async function passwordSignIn(page, url, name, password) {
+  await page.goto(url);
+  await page.getByLabel("Name", { exact: true }).fill(name);
+  await page.getByLabel("Password").fill(password);
+  await page.getByRole("button", { name: "Sign in", exact: true }).click();
   await page.getByRole("heading", { level: 1, name: "Overview" }).waitFor();
 }
 

@@ -313,7 +313,7 @@ describe("the dashboard", { skip, timeout: 1_200_000 }, () => {
   });
 
   test("a token is made, shown once, limits what is shown, and is revoked", async () => {
-    await go(page, "#/access", "Access");
+    await go(page, "#/access/tokens", "Access");
     await page.getByLabel("Name").fill("looker");
     await page.getByRole("button", { name: "Make token" }).click();
     const token = await page.locator("[data-secret]").innerText();
@@ -327,7 +327,7 @@ describe("the dashboard", { skip, timeout: 1_200_000 }, () => {
       assert.equal(await theirs.getByRole("button", { name: "Drain" }).count(), 0, "a viewer drains nothing");
       assert.equal(await theirs.getByRole("link", { name: "Access" }).count(), 0);
       await go(theirs, "#/access", "Access");
-      await sees(theirs, "Tokens are for admins");
+      await sees(theirs, "Who may do what is for admins");
       await page.getByRole("button", { name: "Revoke the token of looker" }).click();
       await page.getByRole("dialog").getByRole("button", { name: "Revoke" }).click();
       await sees(theirs, /You were signed out/);

@@ -6,7 +6,7 @@ use crate::call::Call;
 use crate::client::Client;
 use crate::error::Result;
 use omni_common::api::v1::{
-    AppView, AppsQuery, Change, Deploy, DeployPlan, DiffQuery, Explanation, Page, ProjectReading,
+    AcceptLoss, AppView, AppsQuery, Change, Deploy, DeployPlan, DiffQuery, Explanation, Page, ProjectReading,
     ReadProject, ReleaseView, RemoveAppQuery, Rollback, SteerAction, SteerDeployment, UpdateApp,
 };
 use omni_common::domain::app::AppSpec;
@@ -103,6 +103,11 @@ impl Client {
     pub async fn remove_app(&self, environment: &str, app: &str, volumes: bool) -> Result<()> {
         let query = RemoveAppQuery { volumes: volumes.then_some(true) };
         self.write_silent(Call::change(Method::DELETE, &of(environment, app, &[])).with(&query)).await
+    }
+
+    /// Lets an instance whose host is down come back with older data than its app allows.
+    pub async fn accept_loss(&self, environment: &str, app: &str, body: &AcceptLoss) -> Result<AppView> {
+        self.write(Call::change(Method::POST, &of(environment, app, &["accept-loss"])).body(body)).await
     }
 
     /// Replaces an app's instances by fresh ones of the same release.

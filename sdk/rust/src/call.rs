@@ -29,6 +29,11 @@ impl Call {
         Self { key: Some(RequestId::mint()), ..Self::new(method, segments) }
     }
 
+    /// Something that is sent once: nobody known asks, so no key could tell a repetition.
+    pub(crate) fn once(method: Method, segments: &[&str]) -> Self {
+        Self::new(method, segments)
+    }
+
     fn new(method: Method, segments: &[&str]) -> Self {
         Self {
             method,

@@ -5,7 +5,7 @@ use crate::call::Call;
 use crate::endpoints::{CONNECT_TIMEOUT, Endpoints};
 use crate::error::{Error, Result};
 use crate::execute::Answer;
-use omni_certs::{TokenText, api_client_config};
+use omni_certs::{CaFingerprint, TokenText, api_client_config};
 use omni_common::api::v1::{Consistency, ReadQuery};
 use rustls::ClientConfig;
 use serde::de::DeserializeOwned;
@@ -42,6 +42,7 @@ struct Inner {
     endpoints: Endpoints,
     http: reqwest::Client,
     tls: Arc<ClientConfig>,
+    /// Empty for somebody who is about to sign in.
     token: String,
 }
 
@@ -49,7 +50,16 @@ impl Client {
     /// A client that asks the controllers at `addresses` in this order, with `token`, whose CA fingerprint
     /// says which cluster is trusted. Nothing is sent yet.
     pub fn new(addresses: Vec<Address>, token: &TokenText, options: Options) -> Result<Self> {
-        let tls = api_client_config(token.ca);
+        Self::build(addresses, token.ca, token.to_string(), options)
+    }
+
+    /// A client of somebody who has no token yet and is about to sign in. `ca` says which cluster is trusted.
+    pub fn guest(addresses: Vec<Address>, ca: CaFingerprint, options: Options) -> Result<Self> {
+        Self::build(addresses, ca, String::new(), options)
+    }
+
+    fn build(addresses: Vec<Address>, ca: CaFingerprint, token: String, options: Options) -> Result<Self> {
+        let tls = api_client_config(ca);
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(tls.clone())
             .connect_timeout(CONNECT_TIMEOUT)
@@ -70,7 +80,7 @@ impl Client {
                 endpoints: Endpoints::new(addresses),
                 http,
                 tls: Arc::new(socket_tls),
-                token: token.to_string(),
+                token,
             }),
             options,
         })

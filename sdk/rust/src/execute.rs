@@ -101,11 +101,11 @@ impl Client {
     }
 
     fn request(&self, call: &Call, address: &Address) -> reqwest::RequestBuilder {
-        let mut request = self
-            .http()
-            .request(call.method.clone(), call.url(address))
-            .bearer_auth(self.token())
-            .header(ACCEPT, "application/json");
+        let mut request =
+            self.http().request(call.method.clone(), call.url(address)).header(ACCEPT, "application/json");
+        if !self.token().is_empty() {
+            request = request.bearer_auth(self.token());
+        }
         if let Some(body) = &call.body {
             request = request.header(CONTENT_TYPE, "application/json").body(body.clone());
         }

@@ -13,6 +13,7 @@
 
 mod address;
 mod apps;
+mod backups;
 mod call;
 mod client;
 mod duplex;
@@ -24,10 +25,13 @@ mod execute;
 mod list;
 mod live;
 mod logs;
+mod look;
+mod people;
 mod push;
 mod query;
 mod reconnect;
 mod routes;
+mod secrets;
 mod socket;
 
 pub use address::{Address, DEFAULT_PORT, InvalidAddress};
@@ -37,4 +41,5 @@ pub use events::{EventItem, EventStream};
 pub use exec::{ExecEvent, ExecReader, ExecWriter};
 pub use live::LiveStream;
 pub use logs::LogStream;
+pub use look::shown_root;
 pub use push::{PushReader, PushWriter};

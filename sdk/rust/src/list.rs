@@ -4,7 +4,8 @@ use crate::call::Call;
 use crate::client::Client;
 use crate::error::Result;
 use omni_common::api::v1::{
-    AppsQuery, AuditQuery, ContainersQuery, EventsQuery, HostsQuery, ImagesQuery, MAX_PAGE, Page, TokensQuery,
+    AppsQuery, AuditQuery, ContainersQuery, EventsQuery, HostsQuery, ImagesQuery, MAX_PAGE, Page, RunsQuery,
+    SnapshotsQuery, TokensQuery, UsersQuery,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -32,7 +33,18 @@ macro_rules! paged {
     };
 }
 
-paged!(AppsQuery, HostsQuery, ContainersQuery, ImagesQuery, EventsQuery, AuditQuery, TokensQuery);
+paged!(
+    AppsQuery,
+    HostsQuery,
+    ContainersQuery,
+    ImagesQuery,
+    EventsQuery,
+    AuditQuery,
+    TokensQuery,
+    RunsQuery,
+    SnapshotsQuery,
+    UsersQuery
+);
 
 impl Client {
     /// One page, as `query` names it.

@@ -124,7 +124,7 @@ volumes: {{data: }}
         "files": {"compose.yaml": {"content": STANDARD.encode(compose)}},
     }});
     let body: Deploy = serde_json::from_value(body).expect("a deploy");
-    let call = Call { actor: person(), request: RequestId::from_u128(number(dice)), fingerprint: None };
+    let call = Call::everywhere(person(), RequestId::from_u128(number(dice)));
     if let Err(error) = process.controller.app().deploy(&call, &body, None).await {
         world.verdict.note(format!("{} does not deploy: {error}", process.name()));
     } else {

@@ -390,7 +390,7 @@ async fn join(world: Arc<World>, mut client: Client) -> Result<()> {
 async fn leave(world: Arc<World>, mut dice: Dice, id: ControllerId) -> Result<()> {
     world.verdict.note(format!("{} is to be removed", name(id)));
     let name = name(id);
-    let call = Call { actor: Actor::system(), request: RequestId::mint(), fingerprint: None };
+    let call = Call::everywhere(Actor::system(), RequestId::mint());
     loop {
         // Until it is done two majorities are needed to decide anything, and there may be only one.
         world.map().disturb(Instant::now());

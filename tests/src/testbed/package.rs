@@ -67,7 +67,7 @@ impl Package {
 fn postgres(root: &Path) -> Result<()> {
     let home = newest(Path::new("/usr/lib/postgresql")).context("install Debian's postgresql")?;
     let version = home.file_name().context("it is named for its version")?;
-    for name in ["postgres", "initdb", "psql", "pg_isready"] {
+    for name in ["postgres", "initdb", "psql", "pg_isready", "pg_dump", "pg_dumpall"] {
         let path = home.join("bin").join(name);
         program(&path.to_string_lossy(), root)?;
         symlink(&path, root.join("usr/bin").join(name))?;

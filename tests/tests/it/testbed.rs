@@ -2,6 +2,7 @@
 //! are here so that nextest runs them one at a time, even those that need no host.
 
 mod alerts;
+mod backups;
 mod containers;
 mod converge;
 mod cut_off;

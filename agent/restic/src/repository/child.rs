@@ -3,8 +3,8 @@
 
 use super::Repository;
 use super::credentials::Credentials;
-use super::location::Place;
 use crate::secret::Secret;
+use omni_common::domain::backup::Place;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{OpenOptions, Permissions};

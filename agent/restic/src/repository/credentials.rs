@@ -1,6 +1,6 @@
 //! What a repository's server wants to see. The password of the repository itself is another matter.
 
-use super::location::LocationKind;
+use super::LocationKind;
 use crate::secret::Secret;
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -2,11 +2,10 @@
 
 mod child;
 mod credentials;
-mod location;
 
 pub(crate) use child::{Access, Role, merge};
 pub use credentials::{BadCredentials, Credentials, S3Keys, SshKey};
-pub use location::{BadLocation, Location, LocationKind};
+pub use omni_common::domain::backup::{BadLocation, Location, LocationKind};
 
 use crate::secret::Secret;
 use std::path::PathBuf;

@@ -4,7 +4,7 @@
 use super::names::{self, SlotKey};
 use super::{hosting, mounts, order};
 use bollard::models::{
-    ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HealthConfig, NetworkingConfig,
+    ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HealthConfig, MountType, NetworkingConfig,
 };
 use omni_common::domain::app::{
     AppSpec, ContentDigest, Group, Healthcheck, NetworkJoin, NetworkMode, PullPolicy, RestartPolicy, Service,
@@ -120,6 +120,14 @@ impl Definition {
     /// The image.
     pub fn image(&self) -> &str {
         self.body.image.as_deref().unwrap_or_default()
+    }
+
+    /// The names on the host of the volumes it mounts.
+    pub fn volumes(&self) -> impl Iterator<Item = &str> {
+        let mounts = self.body.host_config.iter().filter_map(|host| host.mounts.as_ref()).flatten();
+        mounts
+            .filter(|mount| mount.typ == Some(MountType::VOLUME))
+            .filter_map(|mount| mount.source.as_deref())
     }
 
     /// The ports of the host that it has to have, and no others.

@@ -6,7 +6,7 @@
 //!        inventory.rs ──containers──┘
 //! ```
 //!
-//! Pure: `names` (labels), `order` (what stands on what), `definition`, `hosting`, `mounts` (a service as the engine is
+//! `holds.rs` is where a backup says what must not be started for the moment. Pure: `names` (labels), `order` (what stands on what), `definition`, `hosting`, `mounts` (a service as the engine is
 //! told it), `phase` (how a container and an allocation are doing), `plan`, `steps`. Only `run/` does anything, and it
 //! decides nothing.
 //!
@@ -15,6 +15,7 @@
 //! release whose images and files are not on the host.
 
 pub mod definition;
+pub mod holds;
 mod hosting;
 pub mod mounts;
 pub mod names;
@@ -26,7 +27,9 @@ pub mod steps;
 #[cfg(test)]
 mod tests;
 
+pub use holds::Holds;
 pub use plan::Dirs;
+pub(crate) use run::{Needed, api_of, ensure_image, last_words, volume_request, whose};
 
 use crate::docker::Handle;
 use crate::images::{Images, Uplink};
@@ -52,6 +55,7 @@ impl Converger {
         docker: Handle,
         images: Arc<Images>,
         dirs: Dirs,
+        holds: Arc<Holds>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let shared = Shared {
@@ -61,6 +65,7 @@ impl Converger {
             docker,
             images,
             dirs,
+            holds,
             clock,
             memory: Default::default(),
             learned: Notify::new(),

@@ -6,14 +6,15 @@
 
 use super::definition::Scene;
 use super::hosting::{needs, signed};
-use super::names::SlotKey;
+use super::names::{self, SlotKey};
+use super::steps::Thing;
 use bollard::models::{
     Mount as EngineMount, MountBindOptions, MountBindOptionsPropagationEnum as Propagation,
     MountTmpfsOptions, MountType, MountVolumeOptions,
 };
 use omni_common::domain::app::{
-    ConfigSource, ContentDigest, FileMount, FileRef, HostMount, Mount, MountSource, ProjectContent,
-    ProjectMount, SecretSource, Service, ServiceName, TmpfsMount, VolumeMount,
+    AppSpec, ConfigSource, ContentDigest, FileMount, FileRef, Group, HostMount, Mount, MountSource,
+    ProjectContent, ProjectMount, SecretSource, Service, ServiceName, TmpfsMount, VolumeMount, VolumeSpec,
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -133,8 +134,23 @@ fn volume_mount(scene: &Scene<'_>, mount: &Mount, volume: &VolumeMount) -> Resul
 
 /// A named volume's name on the host.
 pub fn volume_name(scene: &Scene<'_>, name: &str) -> String {
-    let given = scene.spec.volumes.get(name).and_then(|volume| volume.name.clone());
-    given.unwrap_or_else(|| format!("{}_{name}", SlotKey::from(scene.allocation).prefix(scene.group)))
+    name_of_volume(scene.spec, scene.group, &SlotKey::from(scene.allocation), name)
+}
+
+/// A named volume's name on the host, for an instance of an app.
+pub fn name_of_volume(spec: &AppSpec, group: &Group, key: &SlotKey, name: &str) -> String {
+    let given = spec.volumes.get(name).and_then(|volume| volume.name.clone());
+    given.unwrap_or_else(|| format!("{}_{name}", key.prefix(group)))
+}
+
+/// A named volume as it is to be made for an instance of an app.
+pub fn volume_thing(spec: &AppSpec, key: &SlotKey, name: &str) -> Thing<VolumeSpec> {
+    let spec = spec.volumes.get(name).cloned().unwrap_or_default();
+    let mut labels = spec.labels.clone();
+    labels.extend(key.labels());
+    labels.insert(names::VOLUME.to_owned(), name.to_owned());
+    let named = spec.name.is_some();
+    Thing { spec, labels, named }
 }
 
 fn tmpfs_mount(mount: &Mount, tmpfs: &TmpfsMount) -> EngineMount {

@@ -45,6 +45,8 @@ pub enum Phase {
     Crashed(String),
     /// It is being removed.
     Going,
+    /// A backup has stopped it, and will let go of it.
+    Held,
 }
 
 /// What the agent itself remembers of containers that it starts again.
@@ -238,6 +240,7 @@ fn unwell_text(phase: &Phase) -> Option<String> {
         Phase::Paused => Some("is paused".to_owned()),
         Phase::Halted(_) => Some("has ended and is to be started again".to_owned()),
         Phase::Going => Some("is being removed".to_owned()),
+        Phase::Held => Some("is stopped while a backup is taken".to_owned()),
     }
 }
 

@@ -30,7 +30,7 @@ use omni_common::domain::app::{
     ServiceName,
 };
 use omni_common::domain::{AllocationState, Container, ContainerState, Health};
-use omni_common::ids::AllocationId;
+use omni_common::ids::{AllocationId, RunId};
 use omni_common::wire::DesiredAllocation;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -59,6 +59,10 @@ pub struct View<'a> {
     pub dirs: &'a Dirs,
     /// What was learned by doing.
     pub memory: &'a Memory,
+    /// Ids of the containers that a backup has stopped, and will release.
+    pub held: &'a BTreeSet<String>,
+    /// Volumes whose data is not whole, by their names on the host, and the run that should have restored it.
+    pub barred: &'a BTreeMap<String, RunId>,
 }
 
 /// Where files of apps lie on the host.
@@ -429,12 +433,7 @@ impl<'a> Planner<'a> {
         for mount in services.flat_map(|service| &service.mounts) {
             let MountSource::Volume(volume) = &mount.source else { continue };
             let Some(name) = &volume.volume else { continue };
-            let told = spec.volumes.get(name).cloned().unwrap_or_default();
-            let mut labels = told.labels.clone();
-            labels.extend(key.labels());
-            labels.insert(names::VOLUME.to_owned(), name.clone());
-            let named = told.name.is_some();
-            layout.volumes.insert(mounts::volume_name(&scene, name), Thing { spec: told, labels, named });
+            layout.volumes.insert(mounts::volume_name(&scene, name), mounts::volume_thing(spec, &key, name));
         }
         let files: BTreeSet<_> =
             definitions.iter().flat_map(|definition| definition.files.iter().cloned()).collect();
@@ -588,6 +587,10 @@ impl<'a> Planner<'a> {
                 );
                 continue;
             }
+            if let Some(sentence) = self.unfinished(definition) {
+                situation.waiting = Some(sentence);
+                continue;
+            }
             match self.conditions(service, group, matched) {
                 Err(sentence) => situation.impossible = Some(format!("{}: {sentence}", definition.service)),
                 Ok(Some(sentence)) => situation.waiting = Some(format!("{} {sentence}", definition.service)),
@@ -603,6 +606,16 @@ impl<'a> Planner<'a> {
             let lost = "this host's lease has ended, and it could run elsewhere as well";
             situation.barred.get_or_insert_with(|| lost.to_owned());
         }
+    }
+
+    /// A sentence about a volume of a container whose data is not whole.
+    fn unfinished(&self, definition: &Definition) -> Option<String> {
+        let find = |volume: &str| Some((volume.to_owned(), self.view.barred.get(volume)?));
+        let (volume, run) = definition.volumes().find_map(find)?;
+        Some(format!(
+            "waits for a restore of the volume {volume}, whose data is not whole since run {run} began to restore it; \
+             restore it again, or remove the file `unfinished` from the agent's data folder while the agent is stopped"
+        ))
     }
 
     /// From when on a container that does not run is to be started; absent when it is not.
@@ -662,7 +675,7 @@ impl<'a> Planner<'a> {
         let checked = own.is_none_or(|own| own.container.health != Health::None);
         match (condition, phase) {
             (_, Phase::Crashed(text)) => Err(format!("it stands on {name}, which {text}")),
-            (DependsCondition::Started, Phase::Missing | Phase::Created | Phase::Halted(_)) => {
+            (DependsCondition::Started, Phase::Missing | Phase::Created | Phase::Halted(_) | Phase::Held) => {
                 Ok(Some(format!("waits for {name} to start")))
             }
             (DependsCondition::Started, _) => Ok(None),
@@ -712,6 +725,9 @@ impl<'a> Planner<'a> {
     }
 
     fn phase(&self, own: &Own<'_>) -> Phase {
+        if self.view.held.contains(&own.container.id) && !phase::is_alive(own.container) {
+            return Phase::Held;
+        }
         phase::phase(own, self.restarts(own), self.view.now)
     }
 

@@ -3,10 +3,10 @@
 use super::{HOST, PATIENCE, list};
 use omni_common::clock::Time;
 use omni_common::domain::app::ContentDigest;
-use omni_common::ids::{ControllerId, SessionId};
+use omni_common::ids::{ControllerId, RunId, SessionId};
 use omni_common::wire::{
-    AgentFrame, AgentRequest, CAPABILITY_IMAGES, CAPABILITY_RUN, CloseCode, GatewayFrame, Hello, HostReply,
-    HostRequest, Lease, ReplyFrame, RequestInput, TelemetryFrame, Welcome,
+    AgentFrame, AgentRequest, CAPABILITY_IMAGES, CAPABILITY_RUN, CAPABILITY_RUNS, CloseCode, GatewayFrame,
+    Hello, HostReply, HostRequest, Lease, ReplyFrame, RequestInput, TelemetryFrame, Welcome,
 };
 use omni_transport::sim::SimNetwork;
 use omni_transport::{Connection, FrameReader, FrameWriter, Network};
@@ -33,6 +33,10 @@ pub(super) struct Manners {
     pub(super) leaderless: AtomicBool,
     /// Contents it has, by digest.
     pub(super) contents: std::sync::Mutex<std::collections::BTreeMap<ContentDigest, Vec<u8>>>,
+    /// Orders of runs it has.
+    pub(super) orders: std::sync::Mutex<std::collections::BTreeMap<RunId, Vec<u8>>>,
+    /// Knows nothing of runs.
+    pub(super) runless: AtomicBool,
     /// Leaves telemetry unread.
     pub(super) deaf_to_telemetry: AtomicBool,
     /// Knows nothing of images.
@@ -196,7 +200,8 @@ fn answer(frame: &AgentFrame, manners: &Manners) -> Option<GatewayFrame> {
 
 fn abilities(manners: &Manners) -> Vec<String> {
     let images = (!manners.imageless.load(Ordering::Relaxed)).then_some(CAPABILITY_IMAGES);
-    [CAPABILITY_RUN].into_iter().chain(images).map(str::to_owned).collect()
+    let runs = (!manners.runless.load(Ordering::Relaxed)).then_some(CAPABILITY_RUNS);
+    [CAPABILITY_RUN].into_iter().chain(images).chain(runs).map(str::to_owned).collect()
 }
 
 /// Answers requests for contents, in chunks of three bytes.
@@ -204,10 +209,17 @@ async fn provide(connection: Connection, manners: Arc<Manners>) -> Option<()> {
     loop {
         let (send, recv) = connection.accept_bi().await.ok()?;
         let (mut writer, mut reader) = (FrameWriter::new(send), FrameReader::<HostRequest>::new(recv));
-        let HostRequest::Content(digest) = reader.next().await.ok()?? else { return None };
-        let found = manners.contents.lock().expect("no test panics while holding it").get(&digest).cloned();
+        let found = match reader.next().await.ok()?? {
+            HostRequest::Content(digest) => {
+                manners.contents.lock().expect("no test panics while holding it").get(&digest).cloned()
+            }
+            HostRequest::Run(run) => {
+                manners.orders.lock().expect("no test panics while holding it").get(&run).cloned()
+            }
+            HostRequest::Image(_) => return None,
+        };
         let Some(bytes) = found else {
-            let message = "no allocation of this host needs it".to_owned();
+            let message = "nothing of this host needs it".to_owned();
             writer.send(&HostReply::Failed { code: "not_found".to_owned(), message }).await.ok()?;
             writer.finish();
             continue;

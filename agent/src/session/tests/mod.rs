@@ -5,10 +5,12 @@ mod gateway;
 mod life;
 mod requests;
 mod run;
+mod runs;
 mod telemetry;
 
 use super::{Agent, Book, Credentials, Monotonic, Parts, Removed, Status};
-use crate::sim::{SimEngine, SimHost, SimOptions};
+use crate::runs::Runs;
+use crate::sim::{SimDoer, SimEngine, SimHost, SimOptions};
 use gateway::{Gateway, Told};
 use omni_certs::Identity;
 use omni_common::clock::{Clock, Time};
@@ -79,6 +81,14 @@ impl World {
             network: self.net.endpoint("host", Some(Identity::host(CLUSTER, HOST))),
             machine: host.clone(),
             workloads: engine.clone(),
+            runs: Arc::new(
+                Runs::new(
+                    Some(Arc::new(SimDoer::new(self.clock.clone()))),
+                    engine.keeper(),
+                    self.clock.clone(),
+                )
+                .expect("memory can be read"),
+            ),
             book: Arc::new(Book::new(list(1, controllers), None)),
             credentials,
             clock: self.clock.clone(),

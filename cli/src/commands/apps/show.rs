@@ -12,10 +12,11 @@ use crate::session::Session;
 use crate::table::{Cell, Column, Fit, Table, harmless};
 use crate::tame::tame;
 use crate::tone::Tone;
-use crate::units::{ABSENT, ago, count};
+use crate::units::{ABSENT, ago, count, span};
 use anyhow::Result;
 use omni_common::api::v1::{AllocationView, AppView, DeploymentView, GroupView};
 use omni_common::clock::Time;
+use std::time::Duration;
 
 /// Width of the left column.
 const KEYS: usize = 12;
@@ -63,7 +64,17 @@ fn head(app: &AppView, now: Time, look: Look) -> String {
     }
     lines.extend(app.volumes.iter().map(|volume| {
         let owner = format!("{}.{}", volume.group, volume.slot);
-        ("volume", harmless(&format!("{} of {owner} on {}", volume.name, volume.host_name)))
+        let came = volume.restored.as_ref().map(|restored| {
+            let lost = Duration::from_millis(restored.lost_ms);
+            format!(
+                ", of {}: {} before {} was lost are gone",
+                ago(restored.taken, now),
+                span(lost),
+                restored.from_host
+            )
+        });
+        let line = format!("{} of {owner} on {}{}", volume.name, volume.host_name, came.unwrap_or_default());
+        ("volume", harmless(&line))
     }));
     lines.push(("made", ago(app.created, now)));
     lines.iter().map(|(key, value)| format!("{key:<KEYS$}{value}\n")).collect()

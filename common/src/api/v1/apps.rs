@@ -274,6 +274,34 @@ pub struct VolumeView {
     pub host: HostId,
     /// That host's name.
     pub host_name: String,
+    /// Its data came from a snapshot, because the host that had it was lost.
+    #[serde(default)]
+    pub restored: Option<RestoredView>,
+}
+
+/// Data that came from a snapshot, because the host that had it was lost.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+pub struct RestoredView {
+    /// The name of the host that was lost.
+    pub from_host: String,
+    /// Moment that the data is of.
+    pub taken: Time,
+    /// What was written for so long before that host was declared down is lost, milliseconds.
+    pub lost_ms: u64,
+    /// When it was back.
+    pub at: Time,
+}
+
+/// An instance may come back with older data than its app allows, this once.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AcceptLoss {
+    /// Which group; `main` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// Which of its instances, from zero.
+    #[serde(default)]
+    pub slot: u32,
 }
 
 /// How a deployment stands.

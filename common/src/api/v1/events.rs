@@ -26,7 +26,7 @@ pub struct Event {
     pub index: u64,
     /// When.
     pub at: Time,
-    /// The noun it is about: `app`, `allocation`, `host`, `container`, `alert`, `controller`, `token`, `environment` or `cluster`.
+    /// The noun it is about: `app`, `allocation`, `backup`, `host`, `container`, `alert`, `controller`, `token`, `user`, `environment` or `cluster`.
     pub topic: String,
     /// Stable word, e.g. `host.down`.
     pub kind: String,

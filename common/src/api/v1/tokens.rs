@@ -46,13 +46,14 @@ impl std::str::FromStr for AccessRole {
     }
 }
 
-/// What a token's role extends to. Empty lists mean everything.
+/// Where a role holds: in these environments, and for these apps besides. Two empty lists mean everywhere, hosts and
+/// the cluster included.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AccessScope {
-    /// Only these environments.
+    /// Everything in these environments.
     pub environments: Vec<String>,
-    /// Only these apps.
+    /// These apps, `environment/app`.
     pub apps: Vec<String>,
 }
 
@@ -64,6 +65,8 @@ pub enum JoinRole {
     Agent,
     /// A controller.
     Controller,
+    /// A person, who becomes an admin. The dashboard takes the token at `#/setup/TOKEN`.
+    Admin,
 }
 
 /// Asks for a join token.
@@ -121,7 +124,7 @@ pub struct CreateApiToken {
     pub name: String,
     /// What it may do.
     pub role: AccessRole,
-    /// Where it may do it. Reserved: only the empty scope is accepted by this version.
+    /// Where it may do it; everywhere when absent.
     #[serde(default)]
     pub scope: AccessScope,
     /// How long it is good for, seconds; for ever when absent.

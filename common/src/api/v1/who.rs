@@ -15,8 +15,10 @@ pub struct WhoAmI {
     pub role: AccessRole,
     /// What the role extends to.
     pub scope: AccessScope,
-    /// The token used.
+    /// The token used, or the session.
     pub token: TokenId,
+    /// The person, when it is a session of theirs.
+    pub user: Option<String>,
     /// When it ends; absent when it does not.
     pub expires: Option<Time>,
     /// The cluster.

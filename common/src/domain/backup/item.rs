@@ -90,7 +90,8 @@ pub enum Take {
     },
     /// The files of a path on the host.
     HostPath {
-        /// Absolute path.
+        /// Absolute path; or one beside the app's compose file, as `./data` or `.`, which lies in the app's folder on the
+        /// host.
         path: String,
         /// Patterns of restic that are left out.
         #[serde(default)]

@@ -6,20 +6,33 @@
 //! RunProgress, RunOutcome (outcome.rs) ◀──    how far it is, and what came of it
 //! ```
 //!
+//! x-omni.backup (options.rs), schedule.rs, span.rs, location.rs: what people write, read and checked in one place.
+//!
 //! An order travels as JSON and is never stored in clear. Progress and outcomes travel in frames.
 
 mod hidden;
 mod item;
+mod location;
+mod options;
 mod order;
 mod outcome;
+mod schedule;
+mod span;
 
 pub use hidden::Hidden;
 pub use item::{Item, ItemName, MAX_ITEMS, Quiesce, Take};
+pub use location::{BadLocation, Location, LocationKind, Place};
+pub use options::{
+    DrillOptions, MAX_COPIES, OptionsOf, PolicyOptions, QuiesceOption, ServiceOptions, TakeMethod,
+    common_options, option_fault, policy_options, service_options,
+};
 pub use order::{
     BackupTask, CheckTask, CopyTask, Credentials, Destination, Forget, Instance, Probe, PruneTask, ReadPart,
     Repository, RestoreItem, RestoreTask, RunOrder, Task,
 };
 pub use outcome::{ItemOutcome, Phase, RunOutcome, RunProgress, RunState};
+pub use schedule::{InvalidSchedule, Schedule};
+pub use span::{InvalidSpan, Span};
 
 /// Tag of every snapshot: `omni-app=ENVIRONMENT/APP`.
 pub const TAG_APP: &str = "omni-app";

@@ -97,7 +97,8 @@ pub struct RunOutcome {
     pub began: Time,
     /// When it was done.
     pub ended: Time,
-    /// What became of each item, in the order of the task; empty for tasks without items.
+    /// What became of each item, in the order of the task. For copies one for each snapshot, named for the item it is of,
+    /// with the id of the copy and, as the fact `source`, of what it is a copy of. Empty for checks and prunes.
     pub items: Vec<ItemOutcome>,
     /// Stable word for why it failed, e.g. `wrong_password`, `repository_missing`, `locked`, `full`, `damaged`.
     pub code: Option<String>,
@@ -122,7 +123,7 @@ pub struct ItemOutcome {
     pub added_bytes: u64,
     /// Files of it.
     pub files: u64,
-    /// What a drill can compare, e.g. `files`, `bytes`, `sha256:PATH`, `rows:DATABASE.TABLE`. Bounded by
+    /// What a drill can compare, e.g. `files`, `bytes`, `sha256:PATH`, `rows:DATABASE.SCHEMA.TABLE`, `keys:DATABASE`. Bounded by
     /// [`crate::wire::MAX_RUN_FACTS`] over the run.
     pub facts: BTreeMap<String, String>,
     /// Paths that could not be read, the first of them; see [`crate::wire::MAX_RUN_MISSING`].

@@ -35,6 +35,7 @@ use crate::report::Report;
 use crate::suggest;
 use field::Field;
 use omni_common::domain::app::{AppSpec, ContentDigest, FileRef, MAX_SERVICES, OmniOptions, ServiceName};
+use omni_common::domain::backup::OptionsOf;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Words that may stand at a place.
@@ -117,7 +118,7 @@ pub(crate) fn read(input: &Input, loaded: &Loaded, report: &mut Report) -> Read 
     sections::read(&mut spec, &document, whole, &mut reader);
     packing::settle(&mut drafts, &mut reader);
     let (files, sensitive) = packing::finish(&mut reader);
-    let omni = omni::read(&document, report);
+    let omni = omni::read(&document, OptionsOf::App, report);
     relations::check(&drafts, report);
     spec.omni = OmniOptions { ..omni.options.clone() };
     spec.groups = groups::form(&mut drafts, &omni, report);

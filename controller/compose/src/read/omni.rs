@@ -6,6 +6,7 @@ use crate::report::{At, Report};
 use crate::units;
 use crate::yaml::{Node, Value};
 use omni_common::domain::app::{Failover, FailoverMode, GroupName, OmniOptions};
+use omni_common::domain::backup::{OptionsOf, option_fault};
 use serde_json::Value as Json;
 
 /// What `x-omni` says, with the places for what may contradict something else.
@@ -20,8 +21,8 @@ pub(crate) struct Omni {
     pub(crate) options: OmniOptions,
 }
 
-/// Reads the `x-omni` of this part.
-pub(crate) fn read(part: &Field<'_>, report: &mut Report) -> Omni {
+/// Reads the `x-omni` of this part, the app's or a service's.
+pub(crate) fn read(part: &Field<'_>, of: OptionsOf, report: &mut Report) -> Omni {
     let Some(field) = part.get("x-omni") else { return Omni::default() };
     if !field.is_mapping() {
         let message = format!("`x-omni` is a mapping, this is {}", field.node.what());
@@ -38,7 +39,7 @@ pub(crate) fn read(part: &Field<'_>, report: &mut Report) -> Omni {
         exclusive: field.get("exclusive").and_then(|field| Some((field.boolean(report)?, field.at()))),
         failover: field.get("failover").map(|field| (failover(&field, report), field.at())),
         options: OmniOptions {
-            backup: object(&field, "backup", report),
+            backup: backup(&field, of, report),
             check: object(&field, "check", report),
             route: object(&field, "route", report),
         },
@@ -78,6 +79,17 @@ fn failover(field: &Field<'_>, report: &mut Report) -> Failover {
         );
     }
     Failover { mode, max_data_age_ms }
+}
+
+/// `backup`: an object whose keys are looked at one by one, so that each fault has its own place.
+fn backup(field: &Field<'_>, of: OptionsOf, report: &mut Report) -> Option<Json> {
+    let json = object(field, "backup", report)?;
+    for (key, entry) in field.get("backup")?.entries(report) {
+        if let Some(fault) = json.get(key).and_then(|value| option_fault(of, key, value)) {
+            entry.wrong(report, fault, "docs/backups.md lists what `x-omni.backup` takes");
+        }
+    }
+    Some(json)
 }
 
 /// A part that another capability reads: an object, kept as it is written.

@@ -7,6 +7,7 @@ use super::{Reader, build, limits, network, process, storage};
 use crate::fault::{FaultKind, quoted};
 use crate::report::{At, Report};
 use omni_common::domain::app::{RestartPolicy, Service, ServiceName};
+use omni_common::domain::backup::OptionsOf;
 use std::collections::BTreeMap;
 
 /// Longest reference of an image, characters.
@@ -52,7 +53,7 @@ pub(super) fn read(field: &Field<'_>, reader: &mut Reader<'_>) -> Draft {
     }
     let deploy = deploy::read(field, reader);
     take_restart(&mut service, &deploy, field, reader.report);
-    let omni = omni::read(field, reader.report);
+    let omni = omni::read(field, OptionsOf::Service, reader.report);
     service.omni = omni.options.clone();
     if let Some(field) = field.get("volumes_from") {
         service.volumes_from = volumes_from(&field, reader);

@@ -2,9 +2,13 @@
 
 mod alerts;
 mod apps;
+mod backups;
 mod hosts;
 mod idempotency;
+mod oidc;
 mod openapi;
+mod people;
+mod people_sockets;
 mod problems;
 mod prometheus;
 mod pushes;

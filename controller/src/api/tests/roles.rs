@@ -1,7 +1,7 @@
 //! Who may call what, tried on every route with every kind of caller.
 
 use super::{Site, request};
-use crate::api::access::{Access, TABLE};
+use crate::api::access::{Access, Span, TABLE};
 use crate::app::testing::Bench;
 use crate::state::ApiRole;
 use axum::http::{Method, StatusCode};
@@ -25,6 +25,9 @@ fn filled(template: &str) -> String {
         .replace("{container}", "nothing")
         .replace("{controller}", "99")
         .replace("{name}", "none")
+        .replace("{environment}", "production")
+        .replace("{app}", "shop")
+        .replace("{user}", "nobody")
 }
 
 #[test]
@@ -33,7 +36,7 @@ fn the_table_and_the_document_name_the_same_routes() {
         crate::api::guard::parameters(&crate::api::openapi()).into_keys().collect();
     documented.extend(PAGES.iter().map(|path| ("GET".to_owned(), (*path).to_owned())));
     let table: BTreeSet<(String, String)> =
-        TABLE.iter().map(|(method, path, _)| ((*method).to_owned(), (*path).to_owned())).collect();
+        TABLE.iter().map(|(method, path, _, _)| ((*method).to_owned(), (*path).to_owned())).collect();
     assert_eq!(table, documented);
     assert_eq!(table.len(), TABLE.len(), "a route is listed twice");
 }
@@ -57,7 +60,7 @@ async fn tried(site: &Site, verb: &str, path: &str, token: Option<&str>) -> &'st
 async fn every_route_with_every_caller() {
     let mut matrix = String::from("route | nobody | viewer | operator | admin\n");
     let mut site = Site::new();
-    for (position, (verb, path, access)) in TABLE.iter().enumerate() {
+    for (position, (verb, path, access, _)) in TABLE.iter().enumerate() {
         if position % 15 == 0 {
             // A fresh one now and then, or the many failures would be throttled.
             site = Site::new();
@@ -76,12 +79,13 @@ async fn every_route_with_every_caller() {
 
 fn expected(access: Access, caller: Option<ApiRole>) -> &'static str {
     match (access, caller) {
-        (Access::Open, _) => "yes",
+        // Those who come in send no token at all: their handlers say what is missing.
+        (Access::Open | Access::Enter, _) => "yes",
         // Without a header a socket may still introduce itself: the plain request gets as far as the upgrade.
         (Access::Socket(_), None) => "yes",
-        (Access::Needs(_) | Access::Scrape, None) => "401",
+        (Access::Needs(_) | Access::Scrape | Access::Cookie, None) => "401",
         (Access::Needs(role) | Access::Socket(role), Some(caller)) if caller < role => "403",
-        (Access::Needs(_) | Access::Socket(_) | Access::Scrape, Some(_)) => "yes",
+        (Access::Needs(_) | Access::Socket(_) | Access::Scrape | Access::Cookie, Some(_)) => "yes",
     }
 }
 
@@ -127,4 +131,58 @@ async fn failed_attempts_are_throttled_but_valid_tokens_are_not() {
     reply.problem(429, "throttled");
     assert!(reply.header("retry-after").parse::<u64>().expect("seconds") > 0);
     assert_eq!(site.get("/api/v1/hosts").await.status, StatusCode::OK);
+}
+
+/// An admin's token that is confined to `places`.
+fn confine(site: &Site, places: &[&str]) -> String {
+    let token = Bench::token(ApiRole::Admin);
+    let id = token.parse::<omni_certs::TokenText>().expect("a token").id;
+    site.bench.change(|state| {
+        let places = places.iter().map(|place| (*place).to_owned()).collect();
+        state.api_tokens.get_mut(&id).expect("listed").environments = places;
+    });
+    token
+}
+
+#[tokio::test]
+async fn every_route_with_callers_confined_to_places() {
+    let inside: &[&[&str]] = &[&["production"], &["staging", "production/shop"]];
+    let outside: &[&[&str]] = &[&["staging"], &["production/shops", "shop"], &["production/other"]];
+    let cases =
+        inside.iter().map(|places| (places, true)).chain(outside.iter().map(|places| (places, false)));
+    for (places, within) in cases {
+        let site = Site::new();
+        let token = confine(&site, places);
+        for (verb, path, access, span) in TABLE {
+            // There is no caller yet.
+            if matches!(access, Access::Open | Access::Enter) {
+                continue;
+            }
+            let wanted = match span {
+                Span::Any => "yes",
+                Span::Whole => "403",
+                Span::App if within => "yes",
+                Span::App => "403",
+            };
+            assert_eq!(tried(&site, verb, path, Some(&token)).await, wanted, "{verb} {path} in {places:?}");
+        }
+    }
+}
+
+#[test]
+fn every_route_of_an_app_looks_at_the_app() {
+    for (verb, path, _, span) in TABLE {
+        assert_eq!(path.contains("/{app}"), *span == Span::App, "{verb} {path}");
+    }
+}
+
+#[tokio::test]
+async fn an_escaped_name_does_not_slip_past_a_confinement() {
+    let site = Site::new();
+    let token = confine(&site, &["staging"]);
+    for path in ["/api/v1/apps/%70roduction/shop", "/api/v1/apps/staging%2F..%2Fproduction/shop"] {
+        site.send(request(Method::GET, path, Some(&token), None)).await.problem(403, "forbidden");
+    }
+    let other = "/api/v1/apps/st%61ging/shop";
+    site.send(request(Method::GET, other, Some(&token), None)).await.problem(404, "not_found");
 }

@@ -46,7 +46,7 @@ pub(super) struct Port {
 }
 
 impl Port {
-    fn open() -> Self {
+    pub(super) fn open() -> Self {
         let site = Site::new();
         let (connect, pipes) = mpsc::unbounded_channel();
         let router = site.router.clone();

@@ -51,10 +51,19 @@ async fn a_join_token_has_a_sensible_life() {
 }
 
 #[tokio::test]
-async fn scopes_are_reserved_and_the_last_admin_stays() {
+async fn a_scope_is_kept_and_the_last_admin_stays() {
     let site = Site::new();
-    let scoped = json!({"name": "x", "role": "viewer", "scope": {"environments": ["default"], "apps": []}});
-    site.post("/api/v1/tokens/api", scoped).await.problem(400, "invalid");
+    let scoped = |environments, apps| json!({"name": "x", "role": "viewer", "scope": {"environments": environments, "apps": apps}});
+    let bad =
+        site.post("/api/v1/tokens/api", scoped(json!([]), json!(["shop"]))).await.problem(400, "invalid");
+    assert_eq!(bad.errors[0].pointer, "/scope/apps");
+    site.post("/api/v1/tokens/api", scoped(json!(["a/b"]), json!([]))).await.problem(400, "invalid");
+    site.post("/api/v1/tokens/api", scoped(json!(["no name"]), json!([]))).await.problem(422, "invalid");
+    let made: ApiTokenCreated =
+        site.post("/api/v1/tokens/api", scoped(json!(["staging"]), json!(["production/shop"]))).await.ok();
+    let who: WhoAmI = site.send(request(Method::GET, "/api/v1/whoami", Some(&made.token), None)).await.ok();
+    assert_eq!(who.scope, made.view.scope);
+    assert_eq!((who.scope.environments.as_slice(), who.scope.apps.len()), (&["staging".to_owned()][..], 1));
     let me: WhoAmI = site.get("/api/v1/whoami").await.ok();
     site.delete(&format!("/api/v1/tokens/api/{}", me.token)).await.problem(409, "conflict");
 }

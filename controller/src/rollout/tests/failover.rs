@@ -6,7 +6,7 @@ use omni_common::domain::AllocationState;
 use omni_common::ids::HostId;
 use omni_common::wire::AllocationReport;
 
-fn home(world: &World) -> u128 {
+pub(super) fn home(world: &World) -> u128 {
     let id = world.home("main");
     (1..=9).find(|number| host(*number) == id).expect("one of them")
 }
@@ -16,14 +16,14 @@ fn busy(world: &World) -> u128 {
     (1..=9).find(|number| host(*number) == id).expect("one of them")
 }
 
-fn dies(world: &mut World, number: u128) {
+pub(super) fn dies(world: &mut World, number: u128) {
     world.cut.insert(host(number));
     world.status(number, HostStatus::Suspect);
     world.settle();
     world.status(number, HostStatus::Down);
 }
 
-fn returns(world: &mut World, number: u128) {
+pub(super) fn returns(world: &mut World, number: u128) {
     world.cut.remove(&host(number));
     world.status(number, HostStatus::Up);
     world.settle();

@@ -3,4 +3,5 @@ mod failover;
 mod half_done;
 mod moves;
 mod promises;
+mod rescue;
 mod world;

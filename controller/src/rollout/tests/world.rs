@@ -94,6 +94,7 @@ pub(super) fn group(image: &str, replicas: u32) -> Group {
         mode: Mode::Replicated(replicas),
         exclusive: false,
         failover: Failover::Restart,
+        max_data_age_ms: None,
         cpu_millis: 500,
         memory: 1 << 30,
         gpus: Vec::new(),

@@ -1,6 +1,7 @@
 //! Tokens.
 
 use super::records::{EventDraft, emit};
+use super::users::{check_places, is_local_admin};
 use crate::state::command::{Proposal, Refusal, RefusalCode, Reply};
 use crate::state::model::{ApiRole, ApiToken, JoinRole, JoinToken, State};
 use omni_certs::SecretHash;
@@ -65,6 +66,7 @@ pub(super) fn create_api_token(
     proposal: &Proposal,
 ) -> Result<Reply, Refusal> {
     check_name(&token.name).map_err(|e| Refusal::new(RefusalCode::Invalid, e.to_string()))?;
+    check_places(&token.environments)?;
     check_room(state.api_tokens.len())?;
     if state.api_tokens.contains_key(&token.id) {
         return Err(Refusal::new(RefusalCode::Conflict, format!("token {} exists", token.id)));
@@ -85,11 +87,15 @@ pub(super) fn delete_api_token(
     let Some(token) = state.api_tokens.get(&id) else {
         return Err(no_token(id));
     };
-    let lives = |token: &ApiToken| token.expires.is_none_or(|expires| expires > state.now);
-    let other_admins =
-        state.api_tokens.values().filter(|t| t.id != id && t.role == ApiRole::Admin && lives(t)).count();
-    if token.role == ApiRole::Admin && other_admins == 0 {
-        let message = "this is the last admin token; make another before deleting it";
+    let is_admin = |token: &ApiToken| {
+        token.role == ApiRole::Admin
+            && token.environments.is_empty()
+            && token.expires.is_none_or(|expires| expires > state.now)
+    };
+    let others = state.api_tokens.values().any(|other| other.id != id && is_admin(other))
+        || state.users.values().any(|user| is_local_admin(user));
+    if is_admin(token) && !others {
+        let message = "this is the last admin token, and no user is an admin; make either before deleting it";
         return Err(Refusal::new(RefusalCode::Conflict, message));
     }
     state.api_tokens.remove(&id);
@@ -126,9 +132,15 @@ pub(super) fn spend_join_token(
         return Err(unknown());
     }
     if token.role != role {
-        let (has, wants) = match token.role {
-            JoinRole::Agent => ("hosts", "controller"),
-            JoinRole::Controller => ("controllers", "agent"),
+        let has = match token.role {
+            JoinRole::Agent => "hosts",
+            JoinRole::Controller => "controllers",
+            JoinRole::Admin => "people",
+        };
+        let wants = match role {
+            JoinRole::Agent => "agent",
+            JoinRole::Controller => "controller",
+            JoinRole::Admin => "admin",
         };
         let message = format!("this token is for {has}; make one with `omni token create --role {wants}`");
         return Err(Refusal::new(RefusalCode::TokenRole, message));

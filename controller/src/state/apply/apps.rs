@@ -1,6 +1,7 @@
 //! Apps: releases, moves between them, what is wanted of them.
 
 use super::records::{EventDraft, emit};
+use super::runs;
 use crate::state::command::{NewRelease, Proposal, Refusal, RefusalCode, Reply, Steer};
 use crate::state::model::{
     Allocation, App, AppKey, Content, Deployment, DeploymentState, Goal, MAX_APPS, MAX_CONTENT,
@@ -36,6 +37,9 @@ pub(super) fn create_release(
     if matches!(app.goal, Goal::Remove | Goal::Purge) {
         let message = format!("app {} is being removed; deploy it again when it is gone", new.app);
         return Err(Refusal::new(RefusalCode::Conflict, message));
+    }
+    if new.deployment.is_some() {
+        runs::expect_no_restore(state, &new.app)?;
     }
     keep_contents(state, new)?;
     let number = app.next_release;
@@ -78,6 +82,8 @@ fn first(state: &State, key: &AppKey, at: Time) -> Result<App, Refusal> {
         round: 0,
         deployments: Vec::new(),
         homes: BTreeMap::new(),
+        rescued: BTreeMap::new(),
+        accepted_loss: BTreeMap::new(),
         failures: BTreeMap::new(),
         revision: 0,
     })
@@ -149,6 +155,7 @@ pub(super) fn move_app(
 ) -> Result<Reply, Refusal> {
     let mut app = standing(state, key)?;
     expect_revision(&app, expect)?;
+    runs::expect_no_restore(state, key)?;
     if !app.releases.contains_key(&to) {
         let kept: Vec<String> = app.releases.keys().map(u64::to_string).collect();
         let message = format!("app {key} has no release {to}; it has {}", kept.join(", "));
@@ -168,6 +175,7 @@ pub(super) fn restart(
     proposal: &Proposal,
 ) -> Result<Reply, Refusal> {
     let mut app = standing(state, key)?;
+    runs::expect_no_restore(state, key)?;
     app.round += 1;
     let to = app.release;
     start_move(state, &mut app, id, to, false, proposal);
@@ -247,6 +255,9 @@ pub(super) fn set_goal(
         Goal::Run | Goal::Stop => standing(state, key)?,
     };
     expect_revision(&app, expect)?;
+    if goal != Goal::Stop {
+        runs::expect_no_restore(state, key)?;
+    }
     let (kind, what) = match goal {
         Goal::Run => ("app.started", "is to run"),
         Goal::Stop => ("app.stopped", "is to stop; its data stays"),
@@ -383,6 +394,7 @@ pub(super) fn forget(state: &mut State, key: &AppKey, at: Time) {
     for release in app.releases.values() {
         release_contents(state, release);
     }
+    runs::forget_app(state, key, at);
     emit(state, at, event("app.gone", key, format!("{key} is gone")));
 }
 

@@ -150,6 +150,7 @@ pub(super) fn remove(state: &mut State, id: HostId, proposal: &Proposal) -> Resu
     for allocation in here {
         remove_allocation(state, &allocation, proposal.at);
     }
+    super::runs::forget_host(state, id, proposal);
     state.drains.remove(&id);
     state.generations.remove(&id);
     state.plan_version = state.index;

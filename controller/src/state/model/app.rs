@@ -4,7 +4,7 @@ use super::Allocation;
 use imbl::OrdMap;
 use omni_common::clock::Time;
 use omni_common::domain::app::ContentDigest;
-use omni_common::ids::{DeploymentId, HostId};
+use omni_common::ids::{DeploymentId, HostId, RunId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -57,10 +57,31 @@ pub struct App {
     pub deployments: Vec<Deployment>,
     /// Where the volumes of an instance are, by group and slot: on one host, or on each where a group of every host ran.
     pub homes: BTreeMap<(String, u32), BTreeSet<HostId>>,
+    /// Data that came back on another host, by group and slot: the last time for each.
+    pub rescued: BTreeMap<(String, u32), Rescued>,
+    /// When a person last said that an instance may come back with older data than its app allows.
+    pub accepted_loss: BTreeMap<(String, u32), Time>,
     /// Where instances of the wanted release failed, by group and slot, oldest first. A new deployment begins anew.
     pub failures: BTreeMap<(String, u32), Vec<(HostId, Time)>>,
     /// Log index of the last change that a person or program made, for `If-Match`.
     pub revision: u64,
+}
+
+/// Data of an instance that came back from a snapshot, because its host was lost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rescued {
+    /// The host that was lost.
+    pub from: HostId,
+    /// Where the data is now.
+    pub to: HostId,
+    /// Moment that the data is of.
+    pub taken: Time,
+    /// When that host was declared down: what was written between the two is lost.
+    pub down: Time,
+    /// When it was back.
+    pub at: Time,
+    /// The run that brought it.
+    pub run: RunId,
 }
 
 /// Most failures of a slot that are remembered.
@@ -279,6 +300,8 @@ pub struct Group {
     pub exclusive: bool,
     /// When its host dies.
     pub failover: Failover,
+    /// With [`Failover::Restore`]: older data than this is not brought back without asking, milliseconds.
+    pub max_data_age_ms: Option<u64>,
     /// Reserved CPU, thousandths of a core.
     pub cpu_millis: u64,
     /// Reserved memory, bytes.

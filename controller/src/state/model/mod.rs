@@ -8,7 +8,12 @@ mod allocation;
 mod app;
 mod cluster;
 mod host;
+mod oidc;
 mod record;
+mod repository;
+mod run;
+mod secret;
+mod user;
 
 pub use access::*;
 pub use alert::*;
@@ -16,12 +21,19 @@ pub use allocation::*;
 pub use app::*;
 pub use cluster::*;
 pub use host::*;
+pub use oidc::*;
 pub use record::*;
+pub use repository::*;
+pub use run::*;
+pub use secret::*;
+pub use user::*;
 
 use imbl::{OrdMap, OrdSet};
 use omni_common::clock::Time;
+use omni_common::domain::SecretName;
 use omni_common::domain::app::ContentDigest;
-use omni_common::ids::{AllocationId, ControllerId, HostId, RequestId, TokenId};
+use omni_common::domain::backup::PolicyOptions;
+use omni_common::ids::{AllocationId, ControllerId, HostId, RequestId, RunId, TokenId};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,6 +100,36 @@ pub struct State {
     pub lease_floor: Option<LeaseFloor>,
     /// Log index of the last decision about apps, placement or hosts. A plan made before it is stale.
     pub plan_version: u64,
+    /// Secrets, by name.
+    pub secrets: OrdMap<SecretName, Arc<Secret>>,
+    /// Bytes of all versions of all secrets as they are kept.
+    pub secrets_size: u64,
+    /// Repositories of backups, by name.
+    pub repositories: OrdMap<String, Arc<BackupRepository>>,
+    /// What holds for backups of every app that says nothing else.
+    pub backup_defaults: BackupDefaults,
+    /// What was set by hand about an app's backups, over what its release says.
+    pub backup_policies: OrdMap<AppKey, Arc<PolicyOptions>>,
+    /// Runs: all that are not over, and the newest that are.
+    pub runs: OrdMap<RunId, Arc<Run>>,
+    /// Those that are not over.
+    pub open_runs: OrdSet<RunId>,
+    /// Those that have been given to a host, by host.
+    pub host_runs: OrdSet<(HostId, RunId)>,
+    /// Log index of the last change of a host's runs: the generation that agents compare.
+    pub run_generations: OrdMap<HostId, u64>,
+    /// Newest time of its schedule that was served or passed over, by what is due and for whom.
+    pub run_marks: OrdMap<(RunKind, String), Time>,
+    /// Hosts whose agents do runs.
+    pub runners: OrdSet<HostId>,
+    /// What is known to lie in repositories.
+    pub snapshots: OrdMap<SnapshotKey, Arc<Snapshot>>,
+    /// People, by name.
+    pub users: OrdMap<String, Arc<User>>,
+    /// Their sessions.
+    pub sessions: OrdMap<TokenId, UserSession>,
+    /// The OpenID provider.
+    pub oidc: Option<OidcSettings>,
 }
 
 /// Events kept; the oldest go first, and a reader behind them is told that there is a gap.
@@ -129,6 +171,28 @@ impl State {
         self.app_allocations.range(all).filter_map(|(_, id)| self.allocations.get(id))
     }
 
+    /// Runs that are not over, oldest first.
+    pub fn open_runs(&self) -> impl Iterator<Item = &Arc<Run>> {
+        self.open_runs.iter().filter_map(|id| self.runs.get(id))
+    }
+
+    /// Runs that a host is to do, oldest first.
+    pub fn runs_on(&self, host: HostId) -> impl Iterator<Item = &Arc<Run>> {
+        let all = (host, RunId::from_u128(0))..=(host, RunId::from_u128(u128::MAX));
+        self.host_runs.range(all).filter_map(|(_, id)| self.runs.get(id))
+    }
+
+    /// The snapshots of an app, oldest first.
+    pub fn snapshots_of(
+        &self,
+        app: &AppKey,
+    ) -> impl DoubleEndedIterator<Item = (&SnapshotKey, &Arc<Snapshot>)> {
+        let first =
+            |taken| SnapshotKey { app: app.clone(), taken, repository: String::new(), id: String::new() };
+        let (from, to) = (first(Time::from_millis(i64::MIN)), first(Time::from_millis(i64::MAX)));
+        self.snapshots.range(from..to)
+    }
+
     /// The controller of that number or name.
     pub fn find_controller(&self, id_or_name: &str) -> Option<&Controller> {
         self.controllers
@@ -143,6 +207,20 @@ impl State {
             omni_certs::Role::Host(id) => self.hosts.contains_key(&id),
             omni_certs::Role::Controller(id) => self.controllers.contains_key(&id),
         }
+    }
+
+    /// Where the pages of this cluster's controllers come from. An address that could mean something else in a header,
+    /// or that browsers do not take there (a bare IPv6 one), is left out.
+    pub fn origins(&self) -> Vec<String> {
+        let plain = |api: &&str| {
+            !api.is_empty() && api.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':'))
+        };
+        let addresses = self.controllers.values().map(|one| one.api.as_str());
+        // Browsers leave out the usual port.
+        addresses
+            .filter(plain)
+            .map(|api| format!("https://{}", api.strip_suffix(":443").unwrap_or(api)))
+            .collect()
     }
 
     /// The list that agents hold.

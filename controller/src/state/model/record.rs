@@ -15,7 +15,7 @@ pub struct Event {
     pub index: u64,
     /// When.
     pub at: Time,
-    /// `app`, `allocation`, `host`, `container`, `alert`, `controller`, `token`, `environment` or `cluster`.
+    /// `app`, `allocation`, `backup`, `host`, `container`, `alert`, `controller`, `token`, `user`, `environment` or `cluster`.
     pub topic: String,
     /// What, within the topic: `host.down`, `container.exited` …
     pub kind: String,

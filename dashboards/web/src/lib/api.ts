@@ -4,8 +4,8 @@
 // call is made there. A write carries an idempotency key, so making it twice changes nothing twice.
 
 import type { paths } from "./schema";
-import type { ProblemBody } from "./types";
 import { places } from "./places.svelte";
+import { Problem, unreachable } from "./problem";
 import { session } from "./session.svelte";
 
 /** A read that takes longer than this will not come. */
@@ -15,31 +15,7 @@ const WRITE_MS = 35_000;
 /** Answers that say that this controller cannot, though another may. */
 const ELSEWHERE = ["stopping", "overloaded", "no_cluster"];
 
-/** Why a call failed, in the API's words. */
-export class Problem extends Error {
-  readonly code: string;
-  readonly status: number;
-  readonly errors: { pointer: string; detail: string }[];
-
-  constructor(body: Pick<ProblemBody, "title" | "code" | "status"> & Partial<ProblemBody>) {
-    super(body.detail ?? body.title);
-    this.name = "Problem";
-    this.code = body.code;
-    this.status = body.status;
-    this.errors = body.errors ?? [];
-  }
-
-  /** Of anything that was thrown. */
-  static of(error: unknown): Problem {
-    if (error instanceof Problem) return error;
-    const detail = error instanceof Error ? error.message : String(error);
-    return new Problem({ title: "Failed", detail, code: "failed", status: 0 });
-  }
-}
-
-/** No controller answered. */
-export const unreachable = (): Problem =>
-  new Problem({ title: "No controller answers", detail: "no controller answers", code: "unreachable", status: 0 });
+export { Problem, unreachable };
 
 type Verb = "get" | "post" | "put" | "patch" | "delete";
 type Operation<P extends keyof paths, V extends Verb> = paths[P][V];
@@ -92,21 +68,9 @@ async function send(base: string, verb: Verb, path: string, init: RequestInit, l
   return fetch(base + path, { ...init, method: verb.toUpperCase(), signal, credentials: "omit", cache: "no-store" });
 }
 
-async function problemOf(response: Response): Promise<Problem> {
-  try {
-    const body = (await response.json()) as ProblemBody;
-    if (typeof body.code === "string") return new Problem(body);
-  } catch {
-    // Not ours: something between us and the controller answered.
-  }
-  const title = `HTTP ${response.status}`;
-  return new Problem({ title, code: "http", status: response.status });
-}
-
 async function call(verb: Verb, template: string, options: AnyOptions): Promise<unknown> {
   const path = fill(template, options.path, options.query);
   const headers: Record<string, string> = {};
-  if (session.token) headers.authorization = `Bearer ${session.token}`;
   if (verb !== "get") headers["idempotency-key"] = crypto.randomUUID();
   if (options.revision !== undefined) headers["if-match"] = `"${options.revision}"`;
   let body: string | undefined;
@@ -115,15 +79,22 @@ async function call(verb: Verb, template: string, options: AnyOptions): Promise<
     body = JSON.stringify(options.body);
   }
   const limit = verb === "get" ? READ_MS : WRITE_MS;
+  let renewed = false;
   for (let attempt = 0; ; attempt += 1) {
     const base = places.current;
+    if (session.token) headers.authorization = `Bearer ${session.token}`;
     let problem: Problem;
     try {
       const response = await send(base, verb, path, { headers, body, signal: options.signal }, limit);
       places.answered(base);
       if (response.ok) return response.status === 204 ? undefined : await response.json();
-      problem = await problemOf(response);
-      if (problem.status === 401) session.refused(problem.message);
+      problem = await Problem.from(response);
+      if (problem.status === 401 && !renewed && session.person) {
+        // A page that slept may have slept through the end of its pass.
+        renewed = true;
+        attempt -= 1;
+        if (await session.renew()) continue;
+      } else if (problem.status === 401) session.refused(problem.message);
     } catch (error) {
       if (options.signal?.aborted) throw error;
       problem = unreachable();
@@ -137,6 +108,8 @@ export const get = <P extends PathsWith<"get">>(path: P, options: Options<Operat
   call("get", path, options as AnyOptions) as Promise<Answer<Operation<P, "get">>>;
 export const post = <P extends PathsWith<"post">>(path: P, options: Options<Operation<P, "post">> = {}) =>
   call("post", path, options as AnyOptions) as Promise<Answer<Operation<P, "post">>>;
+export const put = <P extends PathsWith<"put">>(path: P, options: Options<Operation<P, "put">> = {}) =>
+  call("put", path, options as AnyOptions) as Promise<Answer<Operation<P, "put">>>;
 export const patch = <P extends PathsWith<"patch">>(path: P, options: Options<Operation<P, "patch">> = {}) =>
   call("patch", path, options as AnyOptions) as Promise<Answer<Operation<P, "patch">>>;
 export const remove = <P extends PathsWith<"delete">>(path: P, options: Options<Operation<P, "delete">> = {}) =>

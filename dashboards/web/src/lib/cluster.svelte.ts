@@ -41,7 +41,7 @@ export function followCluster(): Cluster {
     () => async (_, signal) => {
       session.who = await get("/api/v1/whoami", { signal });
     },
-    { every: 60_000, topics: ["token"] },
+    { every: 60_000, topics: ["token", "user"] },
   );
   cluster = { status, controllers };
   return cluster;

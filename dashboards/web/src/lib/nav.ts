@@ -1,6 +1,7 @@
 // The pages there are. A page's code comes when it is first opened.
 
 import type { Component } from "svelte";
+import { session } from "./session.svelte";
 import type { AccessRole } from "./types";
 
 export interface Entry {
@@ -11,6 +12,8 @@ export interface Entry {
   /** The drawing in front of it: a path in a square of 16. */
   icon: string;
   needs?: AccessRole;
+  /** Not for those who are confined to environments or apps. */
+  whole?: boolean;
 }
 
 export const entries: Entry[] = [
@@ -18,8 +21,20 @@ export const entries: Entry[] = [
   { id: "hosts", key: "h", name: "Hosts", icon: "M2 3h12v4H2zM2 9h12v4H2zM4.5 5h.01M4.5 11h.01" },
   { id: "apps", key: "a", name: "Apps", icon: "M8 1.8 14 5v6l-6 3.2L2 11V5zM2 5l6 3 6-3M8 8v6" },
   { id: "containers", key: "c", name: "Containers", icon: "M1.5 9h13v5h-13zM4 4.5h3.5V9H4zM7.5 4.5H11V9H7.500z" },
-  { id: "systems", key: "s", name: "Systems", icon: "M2 2h5v5H2zM9 2h5v5H9zM2 9h5v5H2zM11.500 9v5M9 11.500h5" },
-  { id: "alerts", key: "l", name: "Alerts", icon: "M3 11.500h10M4.500 11.500V7a3.500 3.500 0 0 1 7 0v4.500M7 14h2" },
+  {
+    id: "systems",
+    key: "s",
+    name: "Systems",
+    icon: "M2 2h5v5H2zM9 2h5v5H9zM2 9h5v5H2zM11.500 9v5M9 11.500h5",
+    whole: true,
+  },
+  {
+    id: "alerts",
+    key: "l",
+    name: "Alerts",
+    icon: "M3 11.500h10M4.500 11.500V7a3.500 3.500 0 0 1 7 0v4.500M7 14h2",
+    whole: true,
+  },
   { id: "events", key: "e", name: "Events", icon: "M2 8h3l2-5 3 10 2-5h2" },
   {
     id: "controllers",
@@ -35,6 +50,10 @@ export const entries: Entry[] = [
     needs: "admin",
   },
 ];
+
+/** Whether somebody like the one who is signed in sees it. */
+export const seen = (entry: Entry): boolean =>
+  (!entry.needs || session.may(entry.needs)) && (!entry.whole || session.who === undefined || session.everywhere);
 
 type Loader = () => Promise<{ default: Component<{ path: string[]; query: URLSearchParams }> }>;
 
@@ -53,6 +72,7 @@ const pages = {
   systems: () => import("../pages/Systems.svelte"),
   system: () => import("../pages/System.svelte"),
   access: () => import("../pages/Access.svelte"),
+  account: () => import("../pages/Account.svelte"),
 } satisfies Record<string, Loader>;
 
 /** The code of every page. */
@@ -70,6 +90,7 @@ const places: Record<string, [depth: number, list: Loader, one: Loader]> = {
   controllers: [1, pages.controllers, pages.controllers],
   systems: [2, pages.systems, pages.system],
   access: [1, pages.access, pages.access],
+  account: [1, pages.account, pages.account],
 };
 
 /** The page at a path, when there is one; parts of one thing share its page, and so its key. */

@@ -89,3 +89,4 @@ class Places {
 }
 
 export const places = new Places();
+session.base = () => places.current;

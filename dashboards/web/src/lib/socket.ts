@@ -74,6 +74,14 @@ export class Socket {
     this.#connect();
   }
 
+  async #renewed(base: string): Promise<void> {
+    const known = await session.renew();
+    if (this.#stopped || !session.token) return;
+    if (!known) void places.check(base);
+    this.#timer = setTimeout(() => this.#connect(), pauseBefore(known ? 0 : this.#failures, Math.random()));
+    this.#failures += 1;
+  }
+
   #connect(): void {
     const base = places.current;
     const socket = new WebSocket(this.#handlers.url());
@@ -94,10 +102,14 @@ export class Socket {
     socket.onclose = ({ code, reason }) => {
       if (!mine()) return;
       const ending = endingOf(code);
-      if (code === 4401) session.refused(reason || "the session has ended");
+      // A person's pass may have ended while the session goes on; whoever has none any more is signed out by that.
+      const unknown = code === 4401;
+      if (unknown && !session.person) session.refused(reason || "the session has ended");
       if (performance.now() - born > WELL_MS) this.#failures = 0;
-      const again = this.#handlers.closed?.(ending, reason) ?? ending === "lost";
+      const renewing = unknown && session.person;
+      const again = this.#handlers.closed?.(renewing ? "lost" : ending, reason) ?? (renewing || ending === "lost");
       if (!again || this.#stopped) return;
+      if (renewing) return void this.#renewed(base);
       // A socket that broke may mean that its controller is gone: find one that answers, then come back.
       void places.check(base);
       this.#timer = setTimeout(() => this.#connect(), pauseBefore(this.#failures, Math.random()));

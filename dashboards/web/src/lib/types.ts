@@ -28,12 +28,21 @@ export type LogEntry = Schemas["LogEntry"];
 export type LogSource = Schemas["LogSource"];
 export type LogsMessage = Schemas["LogsMessage"];
 export type NeededFile = Schemas["NeededFile"];
+export type OidcGroup = Schemas["OidcGroup"];
+export type OidcProvider = Schemas["OidcView"];
+export type PagePass = Schemas["PagePass"];
 export type ProblemBody = Schemas["Problem"];
 export type Project = Schemas["Project"];
 export type Reading = Schemas["ProjectReading"];
 export type Release = Schemas["ReleaseView"];
+export type Scope = Schemas["AccessScope"];
+export type SessionStarted = Schemas["SessionStarted"];
+export type SessionView = Schemas["SessionView"];
 export type System = Schemas["SystemView"];
 export type Status = Schemas["ClusterStatus"];
+export type User = Schemas["UserView"];
+export type UserChange = Schemas["UpdateUser"];
+export type WaysIn = Schemas["WaysIn"];
 export type WhoAmI = Schemas["WhoAmI"];
 
 export interface Page<T> {

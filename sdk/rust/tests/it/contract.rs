@@ -6,12 +6,16 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use omni_common::api::v1::{
-    AccessRole, AccessScope, AlertmanagerMessage, AlertsQuery, AppsQuery, AuditQuery, CommaList,
-    ContainersQuery, CreateApiToken, CreateEnvironment, CreateJoinToken, Deploy, DiffQuery, DrainHost,
+    AcceptInvitation, AcceptLoss, AccessRole, AccessScope, AlertmanagerMessage, AlertsQuery, AppsQuery,
+    AuditQuery, BackupDefaults, ChangePassword, CommaList, ContainersQuery, CreateApiToken,
+    CreateEnvironment, CreateJoinToken, CreateRepository, CreateUser, Deploy, DiffQuery, DrainHost,
     EventFilter, EventsQuery, HostsQuery, ImagesQuery, JoinRole, LivenessTimes, LogsQuery, MetricsQuery,
-    MetricsSource, PushQuery, ReadProject, Rollback, SteerAction, TokensQuery, UpdateApp, UpdateHost,
+    MetricsSource, PushQuery, PutSecret, ReadProject, Rollback, RunsQuery, SetOidc, SnapshotsQuery,
+    StartRestore, StartRun, StartSession, SteerAction, TokensQuery, UpdateApp, UpdateHost, UpdateUser,
+    UsersQuery,
 };
 use omni_common::clock::Time;
+use omni_common::domain::backup::{Hidden, PolicyOptions, Span};
 use omni_common::ids::{ControllerId, DeploymentId, TokenId};
 use omni_sdk::Client;
 use serde_json::Value;
@@ -19,7 +23,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 /// Probes of load balancers, which ask one controller and not the cluster.
-const NOT_FOR_CLIENTS: [&str; 2] = ["get /healthz", "get /readyz"];
+const NOT_FOR_CLIENTS: [&str; 4] = [
+    "get /healthz",
+    "get /readyz",
+    // A browser on its way to the OpenID provider and back.
+    "get /api/v1/session/oidc",
+    "get /api/v1/session/oidc/callback",
+];
 
 #[derive(Clone, Debug)]
 struct Asked {
@@ -147,6 +157,63 @@ async fn change_everything(client: &Client) {
     client.report_alerts(&message).await.ok();
 }
 
+async fn use_people(client: &Client) {
+    let (name, password) = ("x".to_owned(), "y".to_owned());
+    let id = TokenId::from_u128(1);
+    client.ways_in().await.ok();
+    let body = StartSession { name: name.clone(), password: password.clone(), browser: false };
+    client.sign_in(&body).await.ok();
+    let body = AcceptInvitation {
+        token: "x".to_owned(),
+        name: name.clone(),
+        display_name: None,
+        password: password.clone(),
+        browser: false,
+    };
+    client.accept_invitation(&body).await.ok();
+    client.start_device().await.ok();
+    client.poll_device("x").await.ok();
+    client.sign_out().await.ok();
+    client.page_pass().await.ok();
+    client.account().await.ok();
+    client.change_password(&ChangePassword { current: password.clone(), new: password.clone() }).await.ok();
+    client.own_sessions().await.ok();
+    client.end_own_sessions().await.ok();
+    client.end_own_session(id).await.ok();
+    client.users(UsersQuery { q: Some(name.clone()), limit: Some(1), cursor: None }).await.ok();
+    client.user("x").await.ok();
+    let body = CreateUser {
+        name,
+        display_name: None,
+        role: AccessRole::Viewer,
+        scope: AccessScope::default(),
+        password,
+    };
+    client.create_user(&body).await.ok();
+    client.update_user("x", &UpdateUser::default(), Some(7)).await.ok();
+    client.remove_user("x").await.ok();
+    client.sessions("x").await.ok();
+    client.end_sessions("x").await.ok();
+    client.end_session("x", id).await.ok();
+    client.oidc().await.ok();
+    let body = SetOidc {
+        label: None,
+        issuer: "https://auth.example/".to_owned(),
+        client: "omni".to_owned(),
+        secret: None,
+        device_client: None,
+        scopes: None,
+        groups_claim: None,
+        name_claim: None,
+        groups: Vec::new(),
+        others: None,
+        origins: Vec::new(),
+        roots_pem: None,
+    };
+    client.set_oidc(&body).await.ok();
+    client.remove_oidc().await.ok();
+}
+
 async fn use_apps(client: &Client) {
     let text = || Some("x".to_owned());
     let query = AppsQuery { environment: text(), host: text(), q: text(), limit: Some(1), cursor: None };
@@ -166,6 +233,59 @@ async fn use_apps(client: &Client) {
     let deployment = DeploymentId::from_u128(1);
     client.steer_deployment("x", "y", deployment, SteerAction::Pause).await.ok();
     client.drain_host("x", &DrainHost::default()).await.ok();
+}
+
+async fn use_backups(client: &Client) {
+    let text = || Some("x".to_owned());
+    client.repositories().await.ok();
+    client.repository("x").await.ok();
+    client.create_repository(&CreateRepository::default()).await.ok();
+    client.remove_repository("x").await.ok();
+    let query = RunsQuery {
+        environment: text(),
+        app: text(),
+        kind: list("backup"),
+        state: list("failed"),
+        repository: text(),
+        limit: Some(1),
+        cursor: None,
+    };
+    client.runs(query).await.ok();
+    client.run("x").await.ok();
+    client.start_runs(&StartRun::Prune { repository: "x".to_owned() }).await.ok();
+    client.cancel_run("x").await.ok();
+    let query = SnapshotsQuery {
+        environment: text(),
+        app: text(),
+        repository: text(),
+        item: text(),
+        limit: Some(1),
+        cursor: None,
+    };
+    client.snapshots(query).await.ok();
+    client.restore(&StartRestore::default()).await.ok();
+    client.accept_loss("x", "y", &AcceptLoss::default()).await.ok();
+    client.backup_status().await.ok();
+    client.backup_policy("x", "y").await.ok();
+    client.set_backup_policy("x", "y", Some(&PolicyOptions::default())).await.ok();
+    client.set_backup_policy("x", "y", None).await.ok();
+    client.backup_defaults().await.ok();
+    let defaults = BackupDefaults {
+        policy: PolicyOptions::default(),
+        per_host: 1,
+        per_repository: 1,
+        drills_per_host: 1,
+        spread: Span::secs(60),
+    };
+    client.set_backup_defaults(&defaults).await.ok();
+}
+
+async fn use_secrets(client: &Client) {
+    client.secrets().await.ok();
+    client.secret("a/b").await.ok();
+    client.put_secret("a/b", &PutSecret { value: Hidden::new("x") }, Some(7)).await.ok();
+    client.reveal_secret("a/b", Some(1)).await.ok();
+    client.remove_secret("a/b", Some(1)).await.ok();
 }
 
 async fn open_every_socket(client: &Client) {
@@ -223,6 +343,9 @@ async fn the_client_and_the_description_of_the_api_agree() {
     change_everything(&client).await;
     open_every_socket(&client).await;
     use_apps(&client).await;
+    use_backups(&client).await;
+    use_secrets(&client).await;
+    use_people(&client).await;
 
     let operations = operations();
     let mut called = BTreeSet::new();

@@ -137,7 +137,7 @@ impl<'a> Story<'a> {
         let (docker, mut watcher) = Watcher::new(socket, clock.clone());
         let dirs = Dirs { files: self.data.join("apps"), secrets: self.secrets.path().join("omni") };
         let images = Arc::new(Images::new(docker.clone(), self.data.join("images")));
-        let converger = Arc::new(Converger::new(HOST, depot, docker, images, dirs, clock));
+        let converger = Arc::new(Converger::new(HOST, depot, docker, images, dirs, Arc::default(), clock));
         let monotonic = Monotonic::machine();
         let lease = watch::Sender::new(LeaseState::Valid { until_ms: 3_600_000 });
         let watching = tokio::spawn(async move { watcher.run(CancellationToken::new()).await });

@@ -19,8 +19,13 @@ mod runner;
 mod tail;
 
 pub(super) use fence::fence;
+pub(crate) use perform::{volume_request, whose};
+pub(crate) use pull::{Needed, ensure as ensure_image};
+pub(crate) use runner::api as api_of;
 pub(super) use runner::follow;
+pub(crate) use tail::tail as last_words;
 
+use super::holds::Holds;
 use super::plan::{Dirs, Memory};
 use crate::docker::{DockerError, Handle};
 use crate::images::Images;
@@ -38,6 +43,7 @@ pub(super) struct Shared {
     pub(super) docker: Handle,
     pub(super) images: Arc<Images>,
     pub(super) dirs: Dirs,
+    pub(super) holds: Arc<Holds>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) memory: Mutex<Memory>,
     /// Something was learned that may change the plan or a report.
@@ -80,11 +86,11 @@ fn is_valid(lease: LeaseState, clock: Monotonic) -> bool {
 
 /// Why a step did not work.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Fault {
+pub(crate) struct Fault {
     /// One sentence.
-    pub(super) reason: String,
+    pub(crate) reason: String,
     /// Trying again is not expected to help.
-    pub(super) lasting: bool,
+    pub(crate) lasting: bool,
 }
 
 impl Fault {

@@ -8,7 +8,7 @@ use crate::docker::{DockerError, Engine};
 use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest, VolumeCreateRequest};
 use omni_common::domain::LABEL_COMPOSE_PROJECT;
 use omni_common::domain::app::{Hook, NetworkSpec, VolumeSpec};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 /// A command that a service has run at a turn of its life may take this long.
@@ -67,7 +67,11 @@ pub(super) async fn perform(shared: &Shared, leased: &Leased, step: &Step) -> Re
             look(shared, &engine, &target.id).await
         }
         Action::RemoveNetwork(name) => Ok(engine.remove_network(name).await?),
-        Action::RemoveVolume(name) => Ok(engine.remove_volume(name).await?),
+        Action::RemoveVolume(name) => {
+            engine.remove_volume(name).await?;
+            let gone = BTreeSet::from([name.clone()]);
+            shared.holds.unbar(&gone).await.map_err(|error| Fault::passing(error.to_string()))
+        }
     }
 }
 
@@ -200,7 +204,12 @@ async fn lay_volume(engine: &Engine, name: &str, volume: &Thing<VolumeSpec>) -> 
 
 /// A thing that is there already has to be this instance's, or compose's for the same project; one that the file names is
 /// taken as it is.
-fn whose<T>(what: &str, name: &str, thing: &Thing<T>, found: &BTreeMap<String, String>) -> Result<(), Fault> {
+pub(crate) fn whose<T>(
+    what: &str,
+    name: &str,
+    thing: &Thing<T>,
+    found: &BTreeMap<String, String>,
+) -> Result<(), Fault> {
     let same = |label: &str| found.get(label) == thing.labels.get(label);
     let own = [names::ENVIRONMENT, names::APP, names::SLOT].into_iter().all(same);
     let composed =
@@ -244,7 +253,8 @@ fn network_request(name: &str, network: &Thing<NetworkSpec>) -> NetworkCreateReq
     }
 }
 
-fn volume_request(name: &str, volume: &Thing<VolumeSpec>) -> VolumeCreateRequest {
+/// What the engine is told to make a volume.
+pub(crate) fn volume_request(name: &str, volume: &Thing<VolumeSpec>) -> VolumeCreateRequest {
     VolumeCreateRequest {
         name: Some(name.to_owned()),
         driver: volume.spec.driver.clone(),

@@ -37,17 +37,17 @@ const NO_SUCH_IMAGE: &[&str] = &[
 
 /// An image that is needed.
 #[derive(Clone, Copy)]
-pub(super) struct Needed<'a> {
+pub(crate) struct Needed<'a> {
     /// Its reference.
-    pub(super) image: &'a str,
+    pub(crate) image: &'a str,
     /// When to pull it.
-    pub(super) policy: PullPolicy,
+    pub(crate) policy: PullPolicy,
     /// Platform that it has to be for.
-    pub(super) platform: Option<&'a str>,
+    pub(crate) platform: Option<&'a str>,
 }
 
 /// Has the image on the host, as its policy wants it.
-pub(super) async fn ensure(
+pub(crate) async fn ensure(
     engine: &Engine,
     images: &Images,
     needed: Needed<'_>,

@@ -51,6 +51,7 @@ pub(in super::super) async fn follow(shared: Arc<Shared>, leased: Leased) {
         desired: shared.depot.changes(),
         containers: shared.docker.containers().revision(),
         docker: shared.docker.status(),
+        holds: shared.holds.changes(),
         leased,
     };
     loop {
@@ -74,6 +75,7 @@ struct Changes {
     desired: tokio::sync::watch::Receiver<u64>,
     containers: tokio::sync::watch::Receiver<u64>,
     docker: tokio::sync::watch::Receiver<DockerStatus>,
+    holds: tokio::sync::watch::Receiver<u64>,
     leased: Leased,
 }
 
@@ -83,6 +85,7 @@ impl Changes {
         self.desired.mark_unchanged();
         self.containers.mark_unchanged();
         self.docker.mark_unchanged();
+        self.holds.mark_unchanged();
         self.leased.valid()
     }
 
@@ -91,6 +94,7 @@ impl Changes {
             _ = self.desired.changed() => {}
             _ = self.containers.changed() => {}
             _ = self.docker.changed() => {}
+            _ = self.holds.changed() => {}
             () = self.leased.turned(leased) => {}
         }
     }
@@ -139,7 +143,11 @@ impl Runner {
         // Connected, and the listing is still being read.
         let Some((containers, api)) = picture else { return FORGIVEN };
         self.away = None;
+        for id in self.shared.holds.take_released() {
+            self.shared.memory().restarts.entry(id).or_default().stopped = true;
+        }
         let memory = self.shared.memory().clone();
+        let (held, barred) = (self.shared.holds.held(), self.shared.holds.barred());
         let now = self.shared.clock.now();
         let none = BTreeMap::new();
         let view = View {
@@ -153,6 +161,8 @@ impl Runner {
             leased,
             dirs: &self.shared.dirs,
             memory: &memory,
+            held: &held,
+            barred: &barred,
         };
         let plan = plan(&view);
         self.note(&plan, &containers);
@@ -381,7 +391,7 @@ impl Runner {
 }
 
 /// `1.41` as two numbers; an engine that says something else is taken for the oldest that is supported.
-fn api(version: &str) -> (u32, u32) {
+pub(crate) fn api(version: &str) -> (u32, u32) {
     let parsed =
         version.split_once('.').and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
     parsed.unwrap_or((1, 41))

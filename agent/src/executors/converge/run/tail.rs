@@ -13,7 +13,7 @@ const LINES: u32 = 40;
 const LIMIT: Duration = Duration::from_secs(5);
 
 /// At most [`MAX_REPORT_LOG`] bytes from the end of a container's log; empty when it said nothing.
-pub(super) async fn tail(docker: &Handle, id: &str, tty: bool) -> Result<String, DockerError> {
+pub(crate) async fn tail(docker: &Handle, id: &str, tty: bool) -> Result<String, DockerError> {
     let read = tokio::time::timeout(LIMIT, read(docker, id, tty)).await;
     read.unwrap_or(Err(DockerError::TimedOut { call: "logs", limit: LIMIT }))
 }

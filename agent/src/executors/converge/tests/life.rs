@@ -333,3 +333,41 @@ fn data_goes_only_when_that_is_said() {
     (kept.wishes[0].allocation.run, kept.wishes[0].allocation.purge) = (false, true);
     assert_eq!(kept.settle(), ["remove volume shop_data"]);
 }
+
+#[test]
+fn what_a_backup_has_stopped_stays_so_until_it_is_released() {
+    let mut world = World::new();
+    world.wishes = vec![wish(1, 1, &app(&["web web:1 >db always", "db db:1"]))];
+    world.settle();
+    world.ends("shop-db-1", 0);
+    let id = world.container("shop-db-1").id.clone();
+    world.held.insert(id.clone());
+    assert!(world.settle().is_empty());
+    assert_eq!(world.says(1), "unhealthy: shop-db-1 is stopped while a backup is taken");
+    // Released, it is started whatever its exit code and policy say.
+    world.held.clear();
+    world.memory.restarts.entry(id).or_default().stopped = true;
+    assert_eq!(world.settle(), ["start shop-db-1"]);
+    assert_eq!(world.says(1), "healthy");
+}
+
+#[test]
+fn nothing_is_started_on_a_volume_whose_restore_has_not_ended_well() {
+    let mut spec = app(&["web web:1", "db db:1"]);
+    let data = VolumeMount { volume: Some("data".to_owned()), ..VolumeMount::default() };
+    let mount = Mount { target: "/data".to_owned(), source: MountSource::Volume(data), read_only: false };
+    spec.services.get_mut(&name("db")).expect("it is there").mounts.push(mount);
+    spec.volumes.insert("data".to_owned(), VolumeSpec::default());
+    let mut world = World::new();
+    world.wishes = vec![wish(1, 1, &spec)];
+    world.barred.insert("shop_data".to_owned(), omni_common::ids::RunId::from_u128(7));
+    world.settle();
+    assert_eq!(world.shows(), ["shop-db-1 Created", "shop-web-1 Running"]);
+    assert!(
+        world.says(1).starts_with("starting: waits for a restore of the volume shop_data"),
+        "{}",
+        world.says(1)
+    );
+    world.barred.clear();
+    assert_eq!(world.settle(), ["start shop-db-1"]);
+}

@@ -10,9 +10,9 @@ use omni_common::domain::app::{
     AppSpec, Dependency, DependsCondition, Group, GroupName, Healthcheck, RestartPolicy, Service, ServiceName,
 };
 use omni_common::domain::{AllocationState, Container, ContainerState, Health, NetworkAddress, Port};
-use omni_common::ids::{AllocationId, HostId};
+use omni_common::ids::{AllocationId, HostId, RunId};
 use omni_common::wire::DesiredAllocation;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -108,6 +108,8 @@ pub(super) struct World {
     pub(super) networks: BTreeMap<String, BTreeMap<String, String>>,
     pub(super) volumes: BTreeMap<String, BTreeMap<String, String>>,
     pub(super) memory: Memory,
+    pub(super) held: BTreeSet<String>,
+    pub(super) barred: BTreeMap<String, RunId>,
     pub(super) leased: bool,
     pub(super) now: Time,
     pub(super) api: (u32, u32),
@@ -125,6 +127,8 @@ impl World {
             networks: BTreeMap::new(),
             volumes: BTreeMap::new(),
             memory: Memory::default(),
+            held: BTreeSet::new(),
+            barred: BTreeMap::new(),
             leased: true,
             now: Time::from_secs(1_800_000_000),
             api: (1, 41),
@@ -146,6 +150,8 @@ impl World {
             leased: self.leased,
             dirs: &dirs,
             memory: &self.memory,
+            held: &self.held,
+            barred: &self.barred,
         })
     }
 

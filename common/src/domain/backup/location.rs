@@ -1,9 +1,8 @@
-//! Where a repository lies. Holds no secret, and every value is one that restic understands: what is wrong
+//! Where a repository lies: controllers check what is typed, agents hand it to restic. Holds no secret, and every value is one that restic understands: what is wrong
 //! with a location is said when it is made, not when the first backup fails.
 
 use std::fmt;
 use std::net::Ipv6Addr;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use url::Url;
@@ -18,12 +17,38 @@ pub struct Location(Place);
 
 /// The parts of a location.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub(super) enum Place {
+pub enum Place {
+    /// A folder of the host.
     Local(PathBuf),
+    /// The address of a REST server; its path ends with a slash.
     Rest(Url),
-    S3 { endpoint: Url, bucket: String, prefix: String },
-    Sftp { user: Option<String>, host: String, port: Option<u16>, path: String },
-    Rclone { remote: String, path: String },
+    /// A bucket.
+    S3 {
+        /// Scheme, host and port.
+        endpoint: Url,
+        /// Its name.
+        bucket: String,
+        /// The part of it that is meant, without slashes around it; empty for all.
+        prefix: String,
+    },
+    /// A folder behind an SSH server.
+    Sftp {
+        /// As whom.
+        user: Option<String>,
+        /// Where.
+        host: String,
+        /// At which port.
+        port: Option<u16>,
+        /// The folder there.
+        path: String,
+    },
+    /// A path of an rclone remote.
+    Rclone {
+        /// The remote's name.
+        remote: String,
+        /// The path there.
+        path: String,
+    },
 }
 
 /// What serves a repository.
@@ -69,7 +94,7 @@ impl Location {
         if !path.is_absolute() {
             return bad(format!("`{}` is not absolute; write the whole path, from /", path.display()));
         }
-        if path.as_os_str().as_bytes().contains(&0) {
+        if path.as_os_str().as_encoded_bytes().contains(&0) {
             return bad("the path has a zero byte in it");
         }
         Ok(Self(Place::Local(path)))
@@ -155,7 +180,8 @@ impl Location {
         if let Place::Local(path) = &self.0 { Some(path) } else { None }
     }
 
-    pub(super) fn place(&self) -> &Place {
+    /// Its parts.
+    pub fn place(&self) -> &Place {
         &self.0
     }
 }

@@ -1,0 +1,29 @@
+//! What is written down about data when it is taken, so that a drill can tell whether it came back.
+//!
+//! | key | of | exact while a writer runs |
+//! | --- | --- | --- |
+//! | `files`, `bytes` | files | yes: restic's own count of what it has read |
+//! | `sha256:PATH` | a few small files, the same ones each time | yes: only files that did not change while they were read |
+//! | `bytes`, `sha256` | a stream | yes: counted in the stream itself |
+//! | `tables`, `rows`, `rows:DATABASE.TABLE` | a dump of PostgreSQL | yes, within each database: the rows in its dump |
+//! | `keys:DATABASE` | a dump of Redis | yes: keys that never expire, as the dump's own header has them |
+
+pub(super) mod rdb;
+pub(super) mod sql;
+pub(super) mod stream;
+pub(super) mod tree;
+
+use std::collections::BTreeMap;
+
+/// Facts by key.
+pub(super) type Facts = BTreeMap<String, String>;
+
+/// The first difference between what was written down and what is there, as a sentence. What was not written down is not
+/// compared.
+pub(super) fn difference(expected: &Facts, found: &Facts) -> Option<String> {
+    expected.iter().find_map(|(key, value)| match found.get(key) {
+        Some(found) if found == value => None,
+        Some(found) => Some(format!("{key} was {value} and is {found}")),
+        None => Some(format!("{key} was {value} and is not there")),
+    })
+}

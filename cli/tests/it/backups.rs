@@ -1,0 +1,190 @@
+//! Backups and secrets: screens, what each verb asks of the cluster, and how it ends.
+
+use crate::apps::calls;
+use crate::fake::{Mood, Run, World};
+use omni_common::api::v1::{RestorePlan, RunView};
+use std::process::Stdio;
+
+fn check(name: &str, world: &World, line: &str) {
+    let mut settings = insta::Settings::clone_current();
+    settings.add_filter(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+Z)?", "[TIME]");
+    let text = world.stable(&world.omni(line).transcript());
+    settings.bind(|| insta::assert_snapshot!(name.to_owned(), text));
+}
+
+fn expect(world: &World, line: &str, call: &str, body: &str) -> Run {
+    let before = world.written().len();
+    let run = world.omni(line);
+    let made = calls(world);
+    assert_eq!(made[before..], [(call.to_owned(), body.to_owned())], "{line}: {}", run.transcript());
+    run
+}
+
+#[test]
+fn what_people_see() {
+    let world = World::new();
+    check("backup", &world, "backup");
+    check("backup-status-wide", &world, "backup status -o wide");
+    check("backup-list", &world, "backup list");
+    check("backup-list-wide", &world, "backup list shop --kind copy -o wide");
+    check("backup-show", &world, "backup show 000000b2");
+    check("backup-show-running", &world, "backup show 000000b4");
+    check("backup-repo", &world, "backup repo");
+    check("backup-repo-show", &world, "backup repo show home");
+    check("backup-repo-show-never", &world, "backup repo show away");
+    check("backup-policy", &world, "backup policy show shop");
+    check("backup-defaults", &world, "backup defaults");
+    check("snapshots", &world, "snapshots");
+    check("snapshots-wide", &world, "snapshots default/shop --item postgres-db -o wide");
+    check("snapshots-none", &world, "snapshots wiki");
+    check("restore-dry-run", &world, "restore shop --dry-run");
+    check("secrets", &world, "secrets");
+    check("secrets-versions", &world, "secrets versions smtp/password");
+}
+
+#[test]
+fn runs_are_begun_and_waited_for() {
+    let world = World::new();
+    let begin = "POST /api/v1/backup/runs";
+    let shop = r#"{"backup":{"environment":"default","app":"shop","to":null}}"#;
+    let run = expect(&world, "backup run shop", begin, shop);
+    assert_eq!(run.code, 0, "a pipe is not made to wait: {}", run.transcript());
+    assert!(run.err.contains("backup default/shop main.0"), "{}", run.err);
+    let run = expect(&world, "backup run shop --wait", begin, shop);
+    assert_eq!((run.code, run.err.as_str()), (0, "backup default/shop main.0 succeeded in 1m\n"));
+    let over: Vec<RunView> = world.omni("backup run shop --wait -o json").json();
+    assert_eq!(over[0].items.len(), 2);
+    let wiki = r#"{"backup":{"environment":"default","app":"wiki","to":"away"}}"#;
+    let run = expect(&world, "backup run wiki --to away --wait", begin, wiki);
+    assert_eq!(run.code, 1);
+    assert!(run.err.contains("failed") && run.err.contains("restic"), "{}", run.err);
+    let check = r#"{"check":{"repository":"home","read_data":true}}"#;
+    expect(&world, "backup repo check home --read-data", begin, check);
+    assert_eq!(
+        expect(&world, "backup repo prune home --wait", begin, r#"{"prune":{"repository":"home"}}"#).code,
+        1
+    );
+    let drill = r#"{"drill":{"environment":"default","app":"shop","from":null,"host":"gpu-1"}}"#;
+    assert_eq!(expect(&world, "drills run shop --on gpu-1 --wait", begin, drill).code, 0);
+    expect(&world, "backup cancel 000000b4", "POST /api/v1/backup/runs/000000b4/cancel", "");
+}
+
+#[test]
+fn a_restore_is_shown_before_it_is_done() {
+    let world = World::new();
+    let run = world.omni("restore shop");
+    assert_eq!(run.code, 2, "it asks first: {}", run.transcript());
+    assert!(
+        run.err.contains("postgres-db from snapshot 5a5a0123") && run.err.contains("--yes"),
+        "{}",
+        run.err
+    );
+    let asked = calls(&world);
+    assert!(asked.iter().all(|(_, body)| body.contains(r#""dry_run":true"#)), "{asked:?}");
+    let run = world.omni("restore shop --item postgres-db --yes --wait");
+    assert_eq!(run.code, 0, "{}", run.transcript());
+    let asked = calls(&world);
+    let (_, last) = asked.last().expect("asked");
+    assert!(last.contains(r#""stop":true"#) && last.contains(r#""dry_run":false"#), "{last}");
+    assert!(last.contains(r#""snapshot":"5a5a0123"#), "what was shown is what is done: {last}");
+    let plan: RestorePlan = world.omni("restore shop --dry-run -o json --to-folder web-1:/srv/back").json();
+    assert_eq!((plan.folder.as_deref(), plan.stops), (Some("/srv/back"), false));
+    let run = world.omni("restore shop --to-folder web-1:/srv/back --item volume-media --path a/b --at 2h");
+    assert_eq!(run.code, 0, "nothing is lost, so nothing is asked: {}", run.transcript());
+}
+
+#[test]
+fn a_secret_is_neither_an_argument_nor_shown_unasked() {
+    let world = World::new();
+    let mut command = world.command(&["secrets", "put", "smtp/password"]);
+    let mut child =
+        command.stdin(Stdio::piped()).stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("runs");
+    use std::io::Write;
+    child.stdin.take().expect("piped").write_all(b"correct horse\n").expect("taken");
+    let output = child.wait_with_output().expect("ends");
+    assert!(output.status.success(), "{output:?}");
+    let told =
+        String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+    assert_eq!(told, "Secret smtp/password has version 3.\n");
+    let written = world.written();
+    assert_eq!(written[0].call, "PUT /api/v1/secrets/smtp%2Fpassword");
+    let run = world.omni("secrets get smtp/password");
+    assert_eq!(run.code, 2);
+    assert!(run.err.contains("--reveal") && !run.err.contains("horse"), "{}", run.err);
+    let run = world.omni("secrets get smtp/password --reveal");
+    assert_eq!((run.code, run.out.as_str()), (0, "correct horse\n"));
+    assert_eq!(world.omni("secrets put a/b").code, 2, "nothing came in");
+    assert_eq!(world.omni("secrets rm smtp/password").code, 2, "it asks first");
+    expect(
+        &world,
+        "secrets rm smtp/password --version 1 -y",
+        "DELETE /api/v1/secrets/smtp%2Fpassword?version=1",
+        "",
+    );
+}
+
+#[test]
+fn repositories_and_policies_are_set() {
+    let world = World::new();
+    let place = "POST /api/v1/backup/repositories";
+    let run = world.omni(
+        "backup repo add store rest:https://b.lan:8000/x --user shop --server-secret backup/http --offsite",
+    );
+    assert_eq!(run.code, 0, "{}", run.transcript());
+    assert!(run.err.contains("omni secrets get backup/store/password --reveal"), "{}", run.err);
+    let asked = calls(&world);
+    assert_eq!(asked[0].0, place);
+    assert!(
+        asked[0].1.contains(r#""credentials":{"rest":{"user":"shop","password":"backup/http"}}"#),
+        "{}",
+        asked[0].1
+    );
+    assert_eq!(world.omni("backup repo rm home").code, 2, "it asks first");
+    expect(&world, "backup repo rm home -y", "DELETE /api/v1/backup/repositories/home", "");
+    let path = "/api/v1/backup/policies/default/shop";
+    let mut command = world.command(&[
+        "backup",
+        "policy",
+        "set",
+        "shop",
+        "--schedule",
+        "0 */2 * * *",
+        "--max-age",
+        "5h",
+        "--keep",
+        "daily=30d",
+    ]);
+    assert_eq!(world.run(&mut command).code, 0);
+    let asked = calls(&world);
+    let (call, body) = asked.last().expect("asked");
+    assert_eq!(call, &format!("PUT {path}"));
+    assert!(body.contains(r#""schedule":"0 */2 * * *""#) && body.contains(r#""max_age":"5h""#), "{body}");
+    expect(&world, "backup policy unset shop", &format!("DELETE {path}"), "");
+    let run = world.omni("backup defaults --per-host 3");
+    assert!(run.code == 0 && run.out.contains("3 runs at a time"), "{}", run.transcript());
+}
+
+#[test]
+fn one_code_for_each_kind_of_failure() {
+    let world = World::new();
+    for (line, code, told) in [
+        ("backup run nothing", 3, "there is no app"),
+        ("backup show ffffffff", 3, "no run"),
+        ("backup cancel 000000b1", 4, "over"),
+        ("backup repo show nowhere", 3, "no repository"),
+        ("backup policy show shpo", 3, "did you mean `shop`?"),
+        ("backup policy set shop --keep daily", 2, "no rule"),
+        ("backup policy set shop --schedule often", 2, "five cron fields"),
+        ("snapshots nothing", 3, "there is no app"),
+        ("snapshots a/", 2, "names no app"),
+        ("restore shop --to-folder /srv", 2, "HOST:/FOLDER"),
+        ("restore shop --at yesterday", 2, "not a time"),
+        ("secrets versions none/such", 3, "no secret"),
+    ] {
+        let run = world.omni(line);
+        assert_eq!(run.code, code, "omni {line}: {}", run.transcript());
+        assert!(run.err.contains(told), "omni {line}: {}", run.err);
+    }
+    let viewer = World::in_mood(Mood { viewer: true, ..Mood::default() });
+    assert_eq!(viewer.omni("backup run shop").code, 4);
+}

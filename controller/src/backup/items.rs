@@ -1,0 +1,307 @@
+//! What of an app is data, and how each part of it is taken.
+//!
+//! A service whose image, label or `x-omni.backup.method` says that it is a database gets a dump, and the volume that it
+//! keeps its files in is left out: files of a running server are no backup of it. Everything else that a service writes
+//! and that outlives its containers is taken as files.
+
+use omni_catalogue::{Catalogue, Method};
+use omni_common::domain::LABEL_COMPONENT;
+use omni_common::domain::app::{AppSpec, MountSource, ProjectContent, Service, ServiceName};
+use omni_common::domain::backup::{
+    Item, ItemName, MAX_ITEMS, PolicyOptions, Quiesce, QuiesceOption, ServiceOptions, Take, TakeMethod,
+    common_options, policy_options, service_options,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Folders of a host that are never data.
+const NOT_DATA: [&str; 6] = ["/proc", "/sys", "/dev", "/run", "/var/run", "/var/lib/docker"];
+
+/// What backups need to know of a release.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outline {
+    /// What its file says about when, where to and how long.
+    pub options: PolicyOptions,
+    /// What is taken of an instance of each group; groups without data are absent.
+    pub groups: BTreeMap<String, Vec<Item>>,
+    /// Components of the platform that the data belongs to, by their label.
+    pub components: BTreeSet<String>,
+    /// Data that no agent can take: folders beside the compose file that live on the host.
+    pub left_out: Vec<String>,
+    /// What its file says that cannot be read; a release of before a key was known may have such.
+    pub fault: Option<String>,
+}
+
+impl Outline {
+    /// An item of a group by its name.
+    pub fn item(&self, group: &str, name: &ItemName) -> Option<&Item> {
+        self.groups.get(group)?.iter().find(|item| item.name == *name)
+    }
+}
+
+/// What of an app is data.
+pub fn outline(spec: &AppSpec, catalogue: &Catalogue) -> Outline {
+    let json = spec.omni.backup.as_ref();
+    let (options, common) = match (policy_options(json), common_options(json)) {
+        (Ok(options), Ok(common)) => (options, common),
+        (Err(fault), _) | (_, Err(fault)) => return Outline { fault: Some(fault), ..Outline::default() },
+    };
+    let mut outline = Outline { options, ..Outline::default() };
+    for (name, group) in &spec.groups {
+        let mut gathered = Gathered::default();
+        let services = group.services.iter().filter_map(|name| Some((name, spec.services.get(name)?)));
+        for (name, service) in services {
+            match service_options(service.omni.backup.as_ref()) {
+                Ok(own) => gathered.service(name, service, &own, &common, catalogue),
+                Err(fault) => outline.fault = Some(format!("{name}: {fault}")),
+            }
+        }
+        outline.left_out.extend(std::mem::take(&mut gathered.left_out));
+        outline.components.append(&mut gathered.components);
+        let items = gathered.items();
+        if !items.is_empty() {
+            outline.groups.insert(name.to_string(), items);
+        }
+    }
+    outline
+}
+
+/// Data of a group's services, as it is found.
+#[derive(Default)]
+struct Gathered {
+    dumps: Vec<(String, Take, Quiesce)>,
+    /// Files by volume or path, with the quiescing that its services ask for.
+    files: BTreeMap<String, (Take, Quiesce)>,
+    /// Volumes that a server keeps its files in.
+    of_servers: BTreeSet<String>,
+    left_out: BTreeSet<String>,
+    components: BTreeSet<String>,
+}
+
+impl Gathered {
+    fn service(
+        &mut self,
+        name: &ServiceName,
+        service: &Service,
+        own: &ServiceOptions,
+        common: &ServiceOptions,
+        catalogue: &Catalogue,
+    ) {
+        if own.skip == Some(true) {
+            return;
+        }
+        let label = service.labels.get(LABEL_COMPONENT);
+        let dumped = self.dumps.len();
+        let known = label.and_then(|label| catalogue.get(label));
+        let known = known.map(|component| &component.backup);
+        let method = own.method.unwrap_or_else(|| method(service, known.map(|known| known.method)));
+        let quiesce = own.quiesce.as_ref().or(common.quiesce.as_ref());
+        let quiesce = match (quiesce, known.map(|known| known.quiesce)) {
+            (Some(said), _) => quiesced(said, name),
+            (None, Some(omni_catalogue::Quiesce::Stop)) => Quiesce::Stop { services: vec![name.clone()] },
+            (None, Some(omni_catalogue::Quiesce::Pause | omni_catalogue::Quiesce::ReadOnly)) => {
+                Quiesce::Pause { services: vec![name.clone()] }
+            }
+            (None, _) => Quiesce::None,
+        };
+        let databases = own.databases.clone().unwrap_or_else(|| {
+            let known = known.map(|known| known.databases.clone()).unwrap_or_default();
+            if known.iter().any(|database| database == "*") { Vec::new() } else { known }
+        });
+        let mounts = mounts(service);
+        let data = server_data(method, &mounts);
+        let service = name.clone();
+        match method {
+            TakeMethod::None => return,
+            TakeMethod::Volume => {}
+            TakeMethod::Postgres => {
+                let take = Take::Postgres { service, databases, data: data.clone() };
+                self.dumps.push((format!("postgres-{name}"), take, Quiesce::None));
+            }
+            TakeMethod::Mariadb => {
+                let take = Take::Mariadb { service, databases, data: data.clone() };
+                self.dumps.push((format!("mariadb-{name}"), take, Quiesce::None));
+            }
+            // One that keeps nothing is a cache.
+            TakeMethod::Redis if data.is_none() => return,
+            TakeMethod::Redis => {
+                let take = Take::Redis { service, data: data.clone() };
+                self.dumps.push((format!("redis-{name}"), take, Quiesce::None));
+            }
+            TakeMethod::Command => {
+                let (save, load) =
+                    (own.save.clone().unwrap_or_default(), own.load.clone().unwrap_or_default());
+                if !save.is_empty() {
+                    let take = Take::Command { service, save, load };
+                    self.dumps.push((format!("command-{name}"), take, quiesce.clone()));
+                }
+            }
+        }
+        if !mounts.is_empty() || self.dumps.len() > dumped {
+            self.components.extend(label.cloned());
+        }
+        self.of_servers.extend(data);
+        let mut exclude = own.exclude.clone().unwrap_or_default();
+        exclude.extend(common.exclude.iter().flatten().cloned());
+        for mount in mounts {
+            if mount.name.starts_with("./") {
+                self.left_out.insert(mount.name);
+                continue;
+            }
+            self.file(mount, own.include.clone().unwrap_or_default(), &exclude, &quiesce);
+        }
+    }
+
+    fn file(&mut self, mount: Found, include: Vec<String>, exclude: &[String], quiesce: &Quiesce) {
+        let take = match mount.host {
+            true => Take::HostPath { path: mount.name.clone(), exclude: exclude.to_vec() },
+            false => Take::Volume {
+                volume: mount.name.clone(),
+                include: include.clone(),
+                exclude: exclude.to_vec(),
+            },
+        };
+        let known = self.files.entry(mount.name).or_insert((take, quiesce.clone()));
+        // A service that is to hold still holds still, whoever else has the volume.
+        known.1 = both(&known.1, quiesce);
+        if let Take::Volume { include: all, .. } = &mut known.0 {
+            if include.is_empty() {
+                all.clear();
+            }
+        }
+    }
+
+    fn items(self) -> Vec<Item> {
+        let files = self.files.into_iter().filter(|(name, _)| !self.of_servers.contains(name));
+        let files = files.map(|(name, (take, quiesce))| {
+            let kind = if matches!(take, Take::Volume { .. }) { "volume" } else { "path" };
+            (format!("{kind}-{name}"), take, quiesce)
+        });
+        let mut names = BTreeSet::new();
+        let all = self.dumps.into_iter().chain(files);
+        all.filter_map(|(name, take, quiesce)| Some(Item { name: named(&name, &mut names)?, take, quiesce }))
+            .take(MAX_ITEMS)
+            .collect()
+    }
+}
+
+/// A name in the letters that a name may have, told apart from those before it.
+fn named(text: &str, taken: &mut BTreeSet<String>) -> Option<ItemName> {
+    let plain: String = text
+        .chars()
+        .map(|c| match c.to_ascii_lowercase() {
+            c if c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-') => c,
+            _ => '-',
+        })
+        .take(90)
+        .collect();
+    let numbered = (2..1_000).map(|number| format!("{plain}-{number}"));
+    let free = std::iter::once(plain.clone()).chain(numbered).find(|name| !taken.contains(name))?;
+    taken.insert(free.clone());
+    ItemName::new(free).ok()
+}
+
+/// Something that a service writes and that outlives its containers.
+struct Found {
+    /// The volume's name, `./PATH` in the app's folder, or an absolute path of the host.
+    name: String,
+    target: String,
+    host: bool,
+}
+
+fn mounts(service: &Service) -> Vec<Found> {
+    let writable = service.mounts.iter().filter(|mount| !mount.read_only);
+    writable
+        .filter_map(|mount| {
+            let (name, host) = match &mount.source {
+                MountSource::Volume(volume) => (volume.volume.clone()?, false),
+                MountSource::Host(host) if is_data(&host.path) => (host.path.clone(), true),
+                MountSource::Project(project) => match project.content {
+                    ProjectContent::OnHost | ProjectContent::Seed(_) => {
+                        (format!("./{}", project.path), false)
+                    }
+                    ProjectContent::File(_) | ProjectContent::Folder(_) => return None,
+                },
+                MountSource::Host(_) | MountSource::Tmpfs(_) => return None,
+            };
+            Some(Found { name, target: mount.target.clone(), host })
+        })
+        .collect()
+}
+
+fn is_data(path: &str) -> bool {
+    let within = |folder: &str| path == folder || path.starts_with(&format!("{folder}/"));
+    path != "/" && !path.ends_with(".sock") && !NOT_DATA.iter().any(|folder| within(folder))
+}
+
+/// The volume that a server keeps its files in.
+fn server_data(method: TakeMethod, mounts: &[Found]) -> Option<String> {
+    let folder = match method {
+        TakeMethod::Postgres => "/var/lib/postgresql",
+        TakeMethod::Mariadb => "/var/lib/mysql",
+        TakeMethod::Redis => "/data",
+        _ => return None,
+    };
+    let volumes = || mounts.iter().filter(|mount| !mount.host && !mount.name.starts_with("./"));
+    let usual = volumes().find(|mount| mount.target.starts_with(folder));
+    let only = || volumes().next().filter(|_| volumes().count() == 1);
+    usual.or_else(only).map(|mount| mount.name.clone())
+}
+
+/// How a service's data is taken when its file does not say.
+fn method(service: &Service, known: Option<Method>) -> TakeMethod {
+    match known {
+        Some(Method::Postgres) => TakeMethod::Postgres,
+        Some(Method::Mariadb) => TakeMethod::Mariadb,
+        Some(Method::Redis) => TakeMethod::Redis,
+        Some(Method::None | Method::Shared) => TakeMethod::None,
+        Some(_) => TakeMethod::Volume,
+        None => by_image(service.image.as_deref().unwrap_or_default()),
+    }
+}
+
+/// By the last part of the repository's name: `docker.io/library/postgres:16` is `postgres`.
+fn by_image(image: &str) -> TakeMethod {
+    let name = image.split('@').next().unwrap_or_default();
+    let last = name.rsplit('/').next().unwrap_or_default();
+    match last.split(':').next().unwrap_or_default() {
+        "postgres" | "postgresql" => TakeMethod::Postgres,
+        "mariadb" | "mysql" => TakeMethod::Mariadb,
+        "redis" | "valkey" => TakeMethod::Redis,
+        _ => TakeMethod::Volume,
+    }
+}
+
+fn quiesced(said: &QuiesceOption, service: &ServiceName) -> Quiesce {
+    let services = vec![service.clone()];
+    match said {
+        QuiesceOption::None => Quiesce::None,
+        QuiesceOption::Pause => Quiesce::Pause { services },
+        QuiesceOption::Stop => Quiesce::Stop { services },
+        QuiesceOption::Hook { before, after } => {
+            Quiesce::Hook { service: service.clone(), before: before.clone(), after: after.clone() }
+        }
+    }
+}
+
+/// The stronger of two, for all services of both. A hook counts for more than none, and for less than holding still.
+fn both(one: &Quiesce, other: &Quiesce) -> Quiesce {
+    let strength = |quiesce: &Quiesce| match quiesce {
+        Quiesce::None => 0,
+        Quiesce::Hook { .. } => 1,
+        Quiesce::Pause { .. } => 2,
+        Quiesce::Stop { .. } => 3,
+    };
+    let (strong, weak) = if strength(other) > strength(one) { (other, one) } else { (one, other) };
+    let joined = |own: &[ServiceName]| {
+        let more = match weak {
+            Quiesce::Pause { services } | Quiesce::Stop { services } => services.as_slice(),
+            _ => &[],
+        };
+        own.iter().chain(more).cloned().collect::<BTreeSet<_>>().into_iter().collect()
+    };
+    match strong {
+        Quiesce::Pause { services } => Quiesce::Pause { services: joined(services) },
+        Quiesce::Stop { services } => Quiesce::Stop { services: joined(services) },
+        other => other.clone(),
+    }
+}

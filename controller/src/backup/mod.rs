@@ -1,0 +1,33 @@
+//! What is decided about backups. PURE: state, releases and time in, decisions out.
+//!
+//! ```text
+//! AppSpec, catalogue ─▶ items.rs     what of an app is data, and how it is taken
+//! tier, x-omni, hand ─▶ policy.rs    when, where to, for how long, how it is proven
+//! State, both        ─▶ plan.rs      the leader's steps: due.rs what is due, give.rs who does it, lost.rs what is given up
+//!                    ─▶ status.rs    how old the newest proven snapshot is, and how long a restore takes
+//! State, scheduler   ─▶ rescue.rs   what comes back elsewhere because its host is lost
+//! Run                ─▶ order.rs     what its host is told, secrets included
+//! ```
+//!
+//! The contract of schedules, limits, age and drills is `compose/backup/policies/README.md`.
+
+mod due;
+mod give;
+mod items;
+mod lost;
+pub(crate) mod order;
+mod plan;
+mod policy;
+mod rescue;
+mod status;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use due::{Set, drill, newest_sets, sets};
+pub use items::{Outline, outline};
+pub use plan::{Ids, Look, Outlines, decide};
+pub use policy::{Drills, Policy, policy};
+pub(crate) use rescue::{Choice, choose};
+pub use rescue::{Stranded, Unrescued, steps as rescues, stranded};
+pub use status::{AppStanding, CopyStanding, ThreeTwoOne, standing};

@@ -1,0 +1,219 @@
+//! What a host is told about a run, made when it asks: secrets are opened for it and kept nowhere.
+
+use super::policy::policy;
+use super::{Outline, Outlines};
+use crate::state::{
+    AppKey, BackupRepository, CredentialNames, RestoreInto, Run, RunTask, State, WantedItem, secret_context,
+};
+use omni_common::domain::SecretName;
+use omni_common::domain::app::AppSpec;
+use omni_common::domain::backup::{
+    BackupTask, CheckTask, CopyTask, Credentials, Destination, Forget, Hidden, Instance, ItemName,
+    LocationKind, Probe, PruneTask, ReadPart, Repository, RestoreItem, RestoreTask, RunOrder, TAG_APP, Task,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// Why there is no order.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OrderError {
+    /// What it is about is gone.
+    #[error("{0}")]
+    Gone(String),
+    /// A secret does not open.
+    #[error("secret {0} cannot be opened")]
+    Sealed(SecretName),
+}
+
+fn gone<T>(why: impl Into<String>) -> Result<T, OrderError> {
+    Err(OrderError::Gone(why.into()))
+}
+
+/// What is opened for an order.
+pub(crate) trait Opener {
+    /// Opens what was sealed for a context.
+    fn open(&self, context: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>>;
+    /// The specification of a release and what of it is data.
+    fn release(&self, state: &State, app: &AppKey, number: u64) -> Option<(AppSpec, Arc<Outline>)>;
+    /// The data of every app's wanted release.
+    fn outlines(&self, state: &State) -> Outlines;
+}
+
+/// The order of a run.
+pub(crate) fn order(state: &State, run: &Run, opener: &dyn Opener) -> Result<RunOrder, OrderError> {
+    let cx = Cx { state, run, opener };
+    let task = match &run.task {
+        RunTask::Backup { items } => Task::Backup(Box::new(cx.backup(items)?)),
+        RunTask::Copy { snapshots } => Task::Copy(Box::new(CopyTask {
+            snapshots: snapshots.clone(),
+            from: cx.repository(&run.repository, false)?,
+            to: cx.repository(run.to.as_deref().unwrap_or_default(), true)?,
+        })),
+        RunTask::Check { part } => Task::Check(CheckTask {
+            repository: cx.repository(&run.repository, false)?,
+            read: part.map(|(part, of)| ReadPart { part, of }),
+        }),
+        RunTask::Prune => Task::Prune(cx.prune()?),
+        RunTask::Restore { items, into, .. } => {
+            let into = match into {
+                RestoreInto::InPlace { replace } => Destination::InPlace { replace: *replace },
+                // Whatever an earlier try left there is of no use to anybody.
+                RestoreInto::NewHome { .. } => Destination::InPlace { replace: true },
+                RestoreInto::Folder(path) => Destination::Folder { path: path.clone() },
+            };
+            Task::Restore(Box::new(cx.restore(items, into)?))
+        }
+        RunTask::Drill { items, probes } => {
+            let probes: Vec<Probe> = probes.clone();
+            Task::Restore(Box::new(cx.restore(items, Destination::Scratch { probes })?))
+        }
+    };
+    Ok(RunOrder { id: run.id, max_duration_ms: run.max_duration_ms, task })
+}
+
+struct Cx<'a> {
+    state: &'a State,
+    run: &'a Run,
+    opener: &'a dyn Opener,
+}
+
+impl Cx<'_> {
+    fn backup(&self, items: &[ItemName]) -> Result<BackupTask, OrderError> {
+        let (instance, outline) = self.instance()?;
+        let found = items.iter().filter_map(|name| outline.item(&instance.group, name).cloned()).collect();
+        Ok(BackupTask { instance, items: found, to: self.repository(&self.run.repository, true)? })
+    }
+
+    fn restore(&self, items: &[WantedItem], into: Destination) -> Result<RestoreTask, OrderError> {
+        let (instance, outline) = self.instance()?;
+        let app = AppKey { environment: instance.environment.clone(), name: instance.app.clone() };
+        let wanted = items.iter().map(|wanted| {
+            let Some(item) = outline.item(&instance.group, &wanted.item) else {
+                return gone(format!(
+                    "release {} of {app} has no data named {}",
+                    self.run.release, wanted.item
+                ));
+            };
+            let known = self
+                .state
+                .snapshots_of(&app)
+                .find(|(key, _)| key.repository == self.run.repository && key.id == wanted.snapshot);
+            Ok(RestoreItem {
+                item: item.clone(),
+                snapshot: wanted.snapshot.clone(),
+                path: wanted.path.clone(),
+                facts: known.map(|(_, one)| one.facts.clone()).unwrap_or_default(),
+            })
+        });
+        let items = wanted.collect::<Result<_, _>>()?;
+        Ok(RestoreTask { instance, items, from: self.repository(&self.run.repository, false)?, into })
+    }
+
+    fn prune(&self) -> Result<PruneTask, OrderError> {
+        let repository = self.find(&self.run.repository)?;
+        let mut forget = Vec::new();
+        for (key, outline) in self.opener.outlines(self.state) {
+            let Some(app) = self.state.apps.get(&key) else { continue };
+            let keep: BTreeMap<String, String> = policy(self.state, app, &outline.options).retention;
+            let here = self.state.snapshots_of(&key).any(|(key, _)| key.repository == repository.name);
+            if here && !keep.is_empty() {
+                forget.push(Forget { tag: format!("{TAG_APP}={key}"), keep });
+            }
+        }
+        let max_unused = repository.prune.as_ref().and_then(|upkeep| upkeep.max_unused.clone());
+        Ok(PruneTask { repository: self.open(repository, false)?, forget, max_unused })
+    }
+
+    fn instance(&self) -> Result<(Instance, Arc<Outline>), OrderError> {
+        let (Some(app), Some((group, slot))) = (&self.run.app, &self.run.instance) else {
+            return gone("the run names no instance of an app");
+        };
+        let wanted = self.state.apps.get(app).map(|app| app.release);
+        let Some(wanted) = wanted else { return gone(format!("there is no app {app} any more")) };
+        // A release that is kept no more gives way to the one that is wanted now.
+        let found = self
+            .opener
+            .release(self.state, app, self.run.release)
+            .or_else(|| self.opener.release(self.state, app, wanted));
+        let Some((spec, outline)) = found else {
+            return gone(format!("the specification of {app} cannot be read"));
+        };
+        let instance = Instance {
+            environment: app.environment.clone(),
+            app: app.name.clone(),
+            group: group.clone(),
+            slot: *slot,
+            spec,
+        };
+        Ok((instance, outline))
+    }
+
+    fn find(&self, name: &str) -> Result<&BackupRepository, OrderError> {
+        match self.state.repositories.get(name) {
+            Some(repository) => Ok(repository),
+            None => gone(format!("there is no repository {name} any more")),
+        }
+    }
+
+    fn repository(&self, name: &str, create: bool) -> Result<Repository, OrderError> {
+        self.open(self.find(name)?, create)
+    }
+
+    fn open(&self, known: &BackupRepository, create: bool) -> Result<Repository, OrderError> {
+        Ok(Repository {
+            name: known.name.clone(),
+            location: known.location.clone(),
+            password: self.secret(&known.password)?,
+            credentials: self.credentials(&known.credentials)?,
+            ca: known.ca.clone(),
+            create,
+            upload_kib: known.upload_kib,
+            download_kib: known.download_kib,
+        })
+    }
+
+    fn credentials(&self, names: &CredentialNames) -> Result<Credentials, OrderError> {
+        Ok(match names {
+            CredentialNames::None => Credentials::None,
+            CredentialNames::Rest { user, password } => {
+                Credentials::Rest { user: user.clone(), password: self.secret(password)? }
+            }
+            CredentialNames::S3 { access_key_id, secret_access_key, region } => Credentials::S3 {
+                access_key_id: access_key_id.clone(),
+                secret_access_key: self.secret(secret_access_key)?,
+                region: region.clone(),
+            },
+            CredentialNames::Sftp { private_key, known_hosts } => {
+                Credentials::Sftp { private_key: self.secret(private_key)?, known_hosts: known_hosts.clone() }
+            }
+            CredentialNames::Rclone { variables } => {
+                let opened = variables.iter().map(|(name, secret)| Ok((name.clone(), self.secret(secret)?)));
+                Credentials::Rclone { variables: opened.collect::<Result<_, _>>()? }
+            }
+        })
+    }
+
+    fn secret(&self, name: &SecretName) -> Result<Hidden, OrderError> {
+        let newest = self.state.secrets.get(name).and_then(|secret| secret.newest());
+        let Some((_, version)) = newest else { return gone(format!("there is no secret {name} any more")) };
+        let sealed = || OrderError::Sealed(name.clone());
+        let bytes = self.opener.open(&secret_context(name), &version.sealed).ok_or_else(sealed)?;
+        let text = std::str::from_utf8(&bytes).map_err(|_| sealed())?;
+        // Keys and passwords are typed and piped with a line end that is none of theirs; a private key needs its own.
+        let text = if text.contains("PRIVATE KEY") { text } else { text.trim_end_matches(['\n', '\r']) };
+        Ok(Hidden::new(text))
+    }
+}
+
+/// Which credentials a kind of location may have.
+pub(crate) fn fits(kind: LocationKind, credentials: &CredentialNames) -> bool {
+    matches!(
+        (kind, credentials),
+        (_, CredentialNames::None)
+            | (LocationKind::Rest, CredentialNames::Rest { .. })
+            | (LocationKind::S3, CredentialNames::S3 { .. })
+            | (LocationKind::Sftp, CredentialNames::Sftp { .. })
+            | (LocationKind::Rclone, CredentialNames::Rclone { .. })
+    )
+}
