@@ -691,7 +691,7 @@ fn host_status(text: &str) -> Result<HostStatus, String> {
 
 /// One thing or many: `hosts` means `host`.
 fn topic(text: &str) -> Result<String, String> {
-    const TOPICS: [&str; 10] = [
+    const TOPICS: [&str; 11] = [
         "app",
         "allocation",
         "backup",

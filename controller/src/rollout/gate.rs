@@ -16,6 +16,7 @@ use crate::state::{
 };
 use omni_common::clock::Time;
 use omni_common::domain::AllocationState;
+use omni_common::ids::HostId;
 use omni_scheduler::Slot;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -155,7 +156,7 @@ impl<'a> Tally<'a> {
             }
             newest.insert(slot, (held, stage));
         }
-        let serving = healthiest(name, group, allocations);
+        let serving = self.healthiest(name, group, allocations);
         let serving =
             serving.into_iter().filter(|(_, held)| self.serves(held)).map(|(slot, _)| slot).collect();
         let replicas = self.app.replicas(name, group);
@@ -256,14 +257,28 @@ impl<'a> Tally<'a> {
         filled: &BTreeMap<Slot, (&Allocation, Stage)>,
         wanted: Option<u32>,
     ) -> usize {
-        let down = |id| self.state.hosts.get(id).is_none_or(|host| host.status == HostStatus::Down);
         let unsettled = allocations.iter().filter(|held| held.group == name && held.run == held.lost);
-        let unsettled = unsettled.filter(|held| !down(&held.host));
+        let unsettled = unsettled.filter(|held| !self.is_down(&held.host));
         let mut slots: BTreeSet<Slot> = unsettled.map(|held| slot_of(group, held)).collect();
         slots.extend(self.filling.get(name).into_iter().flatten());
         let emptied = slots.iter().filter(|slot| !filled.contains_key(slot)).count();
         // Whatever their numbers are: so many as are missing make way for others, and the rest was too much.
         wanted.map_or(emptied, |count| emptied.min((count as usize).saturating_sub(filled.len())))
+    }
+
+    /// The instance of each slot that is kept for being healthy: the newest of those. One on a host that is down is about
+    /// to be lost, and then an older one is the newest.
+    fn healthiest(
+        &self,
+        name: &str,
+        group: &Group,
+        allocations: &[&'a Allocation],
+    ) -> BTreeMap<Slot, &'a Allocation> {
+        newest_that(name, group, allocations, |held| held.is_healthy() && !self.is_down(&held.host))
+    }
+
+    fn is_down(&self, host: &HostId) -> bool {
+        self.state.hosts.get(host).is_none_or(|host| host.status == HostStatus::Down)
     }
 
     fn look_again(&mut self, at: Time) {
@@ -318,15 +333,6 @@ fn newest_of<'a>(
     allocations: &[&'a Allocation],
 ) -> BTreeMap<Slot, &'a Allocation> {
     newest_that(name, group, allocations, |_| true)
-}
-
-/// The instance of each slot that is kept for being healthy: the newest of those.
-fn healthiest<'a>(
-    name: &str,
-    group: &Group,
-    allocations: &[&'a Allocation],
-) -> BTreeMap<Slot, &'a Allocation> {
-    newest_that(name, group, allocations, Allocation::is_healthy)
 }
 
 fn newest_that<'a>(

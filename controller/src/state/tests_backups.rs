@@ -218,27 +218,3 @@ fn all_of_it_survives_a_snapshot() {
     let bytes = snapshot::encode(&log.0).expect("encodes");
     assert_eq!(snapshot::decode(&bytes).expect("decodes"), log.0);
 }
-
-/// What version 2 wrote is what is written now up to the fields that came with backups.
-#[test]
-fn a_snapshot_of_before_backups_is_still_read() {
-    let mut log = Log::default();
-    log.ask(Command::CreateEnvironment("staging".to_owned())).expect("fine");
-    let mut body = Vec::new();
-    omni_common::codec::encode_into(&log.0, &mut body).expect("encodes");
-    let new = &log.0;
-    let fields = (
-        (&new.secrets, &new.secrets_size, &new.repositories, &new.backup_defaults, &new.backup_policies),
-        (&new.runs, &new.open_runs, &new.host_runs, &new.run_generations, &new.run_marks),
-        (&new.runners, &new.snapshots),
-    );
-    let mut came_with_backups = Vec::new();
-    omni_common::codec::encode_into(&fields, &mut came_with_backups).expect("encodes");
-    body.truncate(body.len() - came_with_backups.len());
-    let packed = zstd::stream::encode_all(body.as_slice(), 1).expect("packs");
-    let mut bytes = b"OMNISNAP".to_vec();
-    bytes.extend(2u32.to_le_bytes());
-    bytes.extend(crc32fast::hash(&packed).to_le_bytes());
-    bytes.extend(packed);
-    assert_eq!(snapshot::decode(&bytes).expect("reads version 2"), log.0);
-}

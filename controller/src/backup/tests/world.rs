@@ -69,6 +69,7 @@ fn group(tier: Tier) -> Group {
         mode: Mode::Replicated(1),
         exclusive: true,
         failover: Failover::Restart,
+        max_data_age_ms: None,
         cpu_millis: 0,
         memory: 0,
         gpus: Vec::new(),
@@ -181,6 +182,8 @@ impl World {
             round: 0,
             deployments: Vec::new(),
             homes: BTreeMap::from([(("main".to_owned(), 0), [host(1)].into())]),
+            rescued: BTreeMap::new(),
+            accepted_loss: BTreeMap::new(),
             failures: BTreeMap::new(),
             revision: 1,
         };

@@ -10,7 +10,7 @@ use omni_common::domain::SecretName;
 use omni_common::domain::backup::{Item, ItemName, PolicyOptions, Quiesce, RunOutcome, RunState, Take};
 use omni_common::ids::{HostId, RunId};
 use omni_common::wire::RunReport;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +33,8 @@ fn outlines() -> Outlines {
     let outline = Outline {
         options: PolicyOptions::default(),
         groups: [("main".to_owned(), items)].into(),
+        components: BTreeSet::new(),
+        left_out: Vec::new(),
         fault: None,
     };
     BTreeMap::from([(key(), Arc::new(outline))])
