@@ -52,8 +52,13 @@ mod tests {
         firing[0].summary = Some(long("shop"));
         let mut users = fixtures::users();
         users[1].name = long("bob");
-        let tables: [(&str, Table); 10] = [
+        let tables: [(&str, Table); 15] = [
             ("users", users::table(&users, now)),
+            ("backup status", backup::status::table(&fixtures::backup_status(), now)),
+            ("backup list", backup::runs::table(&fixtures::runs(), now)),
+            ("backup repo", backup::repo::table(&fixtures::repositories(), now)),
+            ("snapshots", backup::snapshots::table(&fixtures::snapshots(), now)),
+            ("secrets", secrets::table(&fixtures::secrets(), now)),
             ("alerts", alerts::table(&firing, now)),
             ("apps", apps::list::table(&apps, now)),
             ("releases", apps::releases::table(&releases, now)),

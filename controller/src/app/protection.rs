@@ -39,7 +39,6 @@ impl App {
             restore_ms: own.restore.map(millis),
             drilled: own.drilled,
             drill_why: own.drill_why.clone(),
-            left_out: own.left_out.clone(),
             copies: own.copies.iter().map(copy).collect(),
             copy_count: rules.copies,
             media: rules.media,
@@ -56,9 +55,7 @@ pub(super) fn protection(own: &AppStanding) -> Protection {
         _ if !is_needed(own) => Protection::NotNeeded,
         None => Protection::Unprotected,
         Some(_) if own.overdue => Protection::Overdue,
-        Some(_) if own.drill_overdue || own.restore.is_none() || !own.left_out.is_empty() => {
-            Protection::Unproven
-        }
+        Some(_) if own.drill_overdue || own.restore.is_none() => Protection::Unproven,
         Some(_) => Protection::Proven,
     }
 }
@@ -98,11 +95,7 @@ fn sentence(state: &State, app: &AppState, own: &AppStanding, protection: Protec
         (Some(_), Some(took)) => format!(" and is back in about {}", about(took)),
         (Some(_), None) => format!(", and how long it takes to be back is not known ({})", own.drill_why),
     };
-    let rest = match own.left_out.is_empty() {
-        true => String::new(),
-        false => format!("; {} is not backed up: put it into a named volume", own.left_out.join(", ")),
-    };
-    format!("if {host} dies now, {loses}{back}{rest}")
+    format!("if {host} dies now, {loses}{back}")
 }
 
 /// A length of time as people say it.

@@ -25,8 +25,6 @@ pub struct Outline {
     pub groups: BTreeMap<String, Vec<Item>>,
     /// Components of the platform that the data belongs to, by their label.
     pub components: BTreeSet<String>,
-    /// Data that no agent can take: folders beside the compose file that live on the host.
-    pub left_out: Vec<String>,
     /// What its file says that cannot be read; a release of before a key was known may have such.
     pub fault: Option<String>,
 }
@@ -55,7 +53,6 @@ pub fn outline(spec: &AppSpec, catalogue: &Catalogue) -> Outline {
                 Err(fault) => outline.fault = Some(format!("{name}: {fault}")),
             }
         }
-        outline.left_out.extend(std::mem::take(&mut gathered.left_out));
         outline.components.append(&mut gathered.components);
         let items = gathered.items();
         if !items.is_empty() {
@@ -71,9 +68,8 @@ struct Gathered {
     dumps: Vec<(String, Take, Quiesce)>,
     /// Files by volume or path, with the quiescing that its services ask for.
     files: BTreeMap<String, (Take, Quiesce)>,
-    /// Volumes that a server keeps its files in.
+    /// Volumes and folders that a server keeps its files in.
     of_servers: BTreeSet<String>,
-    left_out: BTreeSet<String>,
     components: BTreeSet<String>,
 }
 
@@ -108,7 +104,8 @@ impl Gathered {
             if known.iter().any(|database| database == "*") { Vec::new() } else { known }
         });
         let mounts = mounts(service);
-        let data = server_data(method, &mounts);
+        let files = server_data(method, &mounts);
+        let data = files.filter(|mount| !mount.host).map(|mount| mount.name.clone());
         let service = name.clone();
         match method {
             TakeMethod::None => return,
@@ -122,7 +119,7 @@ impl Gathered {
                 self.dumps.push((format!("mariadb-{name}"), take, Quiesce::None));
             }
             // One that keeps nothing is a cache.
-            TakeMethod::Redis if data.is_none() => return,
+            TakeMethod::Redis if files.is_none() => return,
             TakeMethod::Redis => {
                 let take = Take::Redis { service, data: data.clone() };
                 self.dumps.push((format!("redis-{name}"), take, Quiesce::None));
@@ -139,14 +136,10 @@ impl Gathered {
         if !mounts.is_empty() || self.dumps.len() > dumped {
             self.components.extend(label.cloned());
         }
-        self.of_servers.extend(data);
+        self.of_servers.extend(files.map(|mount| mount.name.clone()));
         let mut exclude = own.exclude.clone().unwrap_or_default();
         exclude.extend(common.exclude.iter().flatten().cloned());
         for mount in mounts {
-            if mount.name.starts_with("./") {
-                self.left_out.insert(mount.name);
-                continue;
-            }
             self.file(mount, own.include.clone().unwrap_or_default(), &exclude, &quiesce);
         }
     }
@@ -163,10 +156,10 @@ impl Gathered {
         let known = self.files.entry(mount.name).or_insert((take, quiesce.clone()));
         // A service that is to hold still holds still, whoever else has the volume.
         known.1 = both(&known.1, quiesce);
-        if let Take::Volume { include: all, .. } = &mut known.0 {
-            if include.is_empty() {
-                all.clear();
-            }
+        if let Take::Volume { include: all, .. } = &mut known.0
+            && include.is_empty()
+        {
+            all.clear();
         }
     }
 
@@ -216,9 +209,7 @@ fn mounts(service: &Service) -> Vec<Found> {
                 MountSource::Volume(volume) => (volume.volume.clone()?, false),
                 MountSource::Host(host) if is_data(&host.path) => (host.path.clone(), true),
                 MountSource::Project(project) => match project.content {
-                    ProjectContent::OnHost | ProjectContent::Seed(_) => {
-                        (format!("./{}", project.path), false)
-                    }
+                    ProjectContent::OnHost | ProjectContent::Seed(_) => (format!("./{}", project.path), true),
                     ProjectContent::File(_) | ProjectContent::Folder(_) => return None,
                 },
                 MountSource::Host(_) | MountSource::Tmpfs(_) => return None,
@@ -233,18 +224,16 @@ fn is_data(path: &str) -> bool {
     path != "/" && !path.ends_with(".sock") && !NOT_DATA.iter().any(|folder| within(folder))
 }
 
-/// The volume that a server keeps its files in.
-fn server_data(method: TakeMethod, mounts: &[Found]) -> Option<String> {
+/// What a server keeps its files in.
+fn server_data(method: TakeMethod, mounts: &[Found]) -> Option<&Found> {
     let folder = match method {
         TakeMethod::Postgres => "/var/lib/postgresql",
         TakeMethod::Mariadb => "/var/lib/mysql",
         TakeMethod::Redis => "/data",
         _ => return None,
     };
-    let volumes = || mounts.iter().filter(|mount| !mount.host && !mount.name.starts_with("./"));
-    let usual = volumes().find(|mount| mount.target.starts_with(folder));
-    let only = || volumes().next().filter(|_| volumes().count() == 1);
-    usual.or_else(only).map(|mount| mount.name.clone())
+    let usual = mounts.iter().find(|mount| mount.target.starts_with(folder));
+    usual.or_else(|| mounts.first().filter(|_| mounts.len() == 1))
 }
 
 /// How a service's data is taken when its file does not say.

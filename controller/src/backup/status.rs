@@ -22,8 +22,6 @@ pub struct AppStanding {
     pub age: Option<Duration>,
     /// Components of the platform that its data belongs to.
     pub components: BTreeSet<String>,
-    /// Data that is not taken.
-    pub left_out: Vec<String>,
     /// That is more than it may be, or there is none.
     pub overdue: bool,
     /// Why it is not younger, in words.
@@ -75,7 +73,7 @@ pub fn standing(state: &State, app: &App, outline: &Outline, now: Time) -> AppSt
     let policy = policy(state, app, &outline.options);
     let copies: Vec<CopyStanding> =
         policy.to.iter().chain(&policy.copy_to).map(|name| copy(state, app, outline, name)).collect();
-    let has_data = !outline.groups.is_empty() || !outline.left_out.is_empty();
+    let has_data = !outline.groups.is_empty();
     let (proven, why) = proven(&policy, outline, &copies);
     let age = proven.map(|taken| now.since(taken));
     let wanted = has_data && !policy.skip;
@@ -83,7 +81,6 @@ pub fn standing(state: &State, app: &App, outline: &Outline, now: Time) -> AppSt
     AppStanding {
         has_data,
         components: outline.components.clone(),
-        left_out: outline.left_out.clone(),
         age,
         overdue: wanted && age.is_none_or(|age| age > policy.max_age),
         why,
@@ -138,11 +135,7 @@ fn proven(policy: &Policy, outline: &Outline, copies: &[CopyStanding]) -> (Optio
         return (None, "backups of it are switched off".to_owned());
     }
     if outline.groups.is_empty() {
-        let why = match outline.left_out.is_empty() {
-            true => "it has no data of its own",
-            false => "none of its data can be taken: put it into named volumes",
-        };
-        return (None, why.to_owned());
+        return (None, "it has no data of its own".to_owned());
     }
     let names = |wanted: &dyn Fn(&&CopyStanding) -> bool| {
         let found: Vec<&str> = copies.iter().filter(wanted).map(|one| one.repository.as_str()).collect();

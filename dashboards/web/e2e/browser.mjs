@@ -66,7 +66,7 @@ export async function signIn(page, url, token) {
 export async function passwordSignIn(page, url, name, password) {
   await page.goto(url);
   await page.getByLabel("Name", { exact: true }).fill(name);
-  await page.getByLabel("Password").fill(password);
+  await page.getByLabel("Password", { exact: true }).fill(password);
   await page.getByRole("button", { name: "Sign in", exact: true }).click();
   await page.getByRole("heading", { level: 1, name: "Overview" }).waitFor();
 }

@@ -115,18 +115,18 @@ describe("people at the dashboard", { timeout: 1_200_000 }, () => {
     await second.goto(mesh.url("c2"));
     await second.getByRole("link", { name: "ann", exact: true }).waitFor();
     await page.getByRole("button", { name: "Sign out" }).click();
-    await page.getByLabel("Password").waitFor();
+    await page.getByLabel("Password", { exact: true }).waitFor();
     await sees(second, /You were signed out/);
     await second.close();
     await page.reload();
-    await page.getByLabel("Password").waitFor();
+    await page.getByLabel("Password", { exact: true }).waitFor();
   });
 
   test("a wrong password is refused with words, the right one opens", async () => {
     assert.deepEqual(await axe(page), []);
     await shots("sign-in");
     await page.getByLabel("Name", { exact: true }).fill("ann");
-    await page.getByLabel("Password").fill("not the right one");
+    await page.getByLabel("Password", { exact: true }).fill("not the right one");
     await page.getByRole("button", { name: "Sign in", exact: true }).click();
     await sees(page, "name or password is wrong");
     await passwordSignIn(page, mesh.url("c1"), "ann", PASSWORD);
@@ -147,7 +147,7 @@ describe("people at the dashboard", { timeout: 1_200_000 }, () => {
     await shots("list");
     await aside(async (theirs) => {
       await passwordSignIn(theirs, mesh.url("c2"), "victor", PASSWORD);
-      await theirs.getByRole("link", { name: "Apps" }).waitFor();
+      await theirs.getByRole("link", { name: "Apps", exact: true }).waitFor();
       for (const name of ["Access", "Systems", "Alerts"])
         assert.equal(await theirs.getByRole("link", { name, exact: true }).count(), 0, `${name} is hidden`);
       await go(theirs, "#/access", "Access");
@@ -183,7 +183,7 @@ describe("people at the dashboard", { timeout: 1_200_000 }, () => {
       await page.getByRole("dialog").getByRole("button", { name: "Keep out" }).click();
       await sees(theirs, /You were signed out/);
       await theirs.getByLabel("Name", { exact: true }).fill("victor");
-      await theirs.getByLabel("Password").fill(PASSWORD);
+      await theirs.getByLabel("Password", { exact: true }).fill(PASSWORD);
       await theirs.getByRole("button", { name: "Sign in", exact: true }).click();
       await sees(theirs, "name or password is wrong");
     });
@@ -340,7 +340,7 @@ describe("people at the dashboard", { timeout: 1_200_000 }, () => {
       await passwordSignIn(theirs, mesh.url("c3"), "ann", "a quite different phrase");
       await page.getByRole("button", { name: "Sign out everywhere" }).click();
       await page.getByRole("dialog").getByRole("button", { name: "Sign out everywhere" }).click();
-      await page.getByLabel("Password").waitFor();
+      await page.getByLabel("Password", { exact: true }).waitFor();
       await sees(theirs, /You were signed out/);
     });
     await shots("sign-in-provider");

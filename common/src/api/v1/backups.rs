@@ -413,8 +413,6 @@ pub struct AppBackupView {
     pub drilled: Option<Time>,
     /// About drills, in words.
     pub drill_why: String,
-    /// Data that is not taken: folders beside the compose file.
-    pub left_out: Vec<String>,
     /// What lies in each repository that it belongs into.
     pub copies: Vec<CopyView>,
     /// Copies with the data itself, of which three are wanted.

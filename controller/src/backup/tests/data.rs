@@ -13,12 +13,11 @@ fn items(text: &str) -> String {
     let reading = read(&input).unwrap_or_else(|faults| panic!("{faults}"));
     let outline = outline(&reading.spec, &Catalogue::builtin());
     assert_eq!(outline.fault, None);
-    let left_out = outline.left_out.iter().map(|path| format!("left out: {path}\n"));
     let lines = outline.groups.values().flatten().map(|item| {
         let quiesce = serde_json::to_string(&item.quiesce).expect("plain");
         format!("{} {} {quiesce}\n", item.name, serde_json::to_string(&item.take).expect("plain"))
     });
-    lines.chain(left_out).collect()
+    lines.collect()
 }
 
 #[test]

@@ -182,6 +182,7 @@ fn data_goes_back_only_where_nothing_runs_and_the_app_starts_afterwards() {
     assert!(refused.message.contains("confirm"), "{}", refused.message);
     world.apply(ask(true)).expect("said so");
     assert_eq!(world.state.apps[&key()].goal, Goal::Stop);
+    nothing_was_touched(&world, &restore);
     world.decide();
     let waits = &world.state.runs[&restore.id];
     assert!(waits.host.is_none() && waits.message.as_deref().is_some_and(|why| why.contains("not stopped")));
@@ -193,6 +194,18 @@ fn data_goes_back_only_where_nothing_runs_and_the_app_starts_afterwards() {
     world.work();
     assert_eq!(world.state.runs[&restore.id].state, RunState::Succeeded);
     assert_eq!(world.state.apps[&key()].goal, Goal::Run);
+}
+
+/// A restore that never began, given up by a person or because its time is over, leaves the app running.
+fn nothing_was_touched(world: &World, restore: &Run) {
+    let mut other = world.fork();
+    other.apply(Command::CancelRun(restore.id)).expect("it is open");
+    assert_eq!(other.state.apps[&key()].goal, Goal::Run);
+    let mut other = world.fork();
+    other.pass(Duration::from_secs(3 * 3600));
+    other.decide();
+    assert_eq!(other.state.runs[&restore.id].state, RunState::Failed);
+    assert_eq!(other.state.apps[&key()].goal, Goal::Run);
 }
 
 #[test]

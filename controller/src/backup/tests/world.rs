@@ -236,6 +236,12 @@ impl World {
         outcome
     }
 
+    /// The same, to go on differently.
+    pub(super) fn fork(&self) -> Self {
+        let (state, outlines) = (self.state.clone(), self.outlines.clone());
+        Self { state, outlines, now: self.now, next: self.next, requests: self.requests }
+    }
+
     pub(super) fn pass(&mut self, time: Duration) {
         self.now = self.now.plus(time);
     }

@@ -156,6 +156,10 @@ fn step_of(state: &mut State, step: &RunStep, proposal: &Proposal) -> Option<()>
         RunStep::End { run, state: how, code, why } => {
             let run = open(state, run)?;
             conclude(state, &run, *how, (Some(code.clone()), Some(why.clone())), Vec::new(), proposal.at);
+            // Nobody was at its data yet.
+            if run.host.is_none() {
+                start_again(state, &run, proposal);
+            }
         }
     }
     Some(())
