@@ -166,7 +166,8 @@ pub(crate) struct RepoAddArgs {
     /// What is in it cannot be deleted by those who write to it
     #[arg(long)]
     pub append_only: bool,
-    /// The host that it lies on, or the only one that reaches it; needed for a folder
+    /// The host that it lies on, or the only one that reaches it; needed for a folder. `*` when every host has the same
+    /// folder there, as on a network file system
     #[arg(long, value_name = "HOST", add = ArgValueCompleter::new(complete::hosts))]
     pub host: Option<String>,
     /// Secret that is its password; one is made when absent

@@ -15,6 +15,8 @@ use omni_common::domain::backup::{Hidden, Location, LocationKind, Schedule, Span
 
 /// Longest region, user, key id or bound of space, bytes.
 const MAX_WORD: usize = 256;
+/// In place of a host: each has the same folder there.
+const EVERY_HOST: &str = "*";
 /// Longest text of certificates or known hosts, bytes.
 const MAX_TEXT: usize = 64 << 10;
 /// Most variables of rclone.
@@ -50,7 +52,8 @@ impl App {
             }
         };
         let build = |state: &State| {
-            let host = body.host.as_deref().map(|name| find_host(state, name)).transpose()?;
+            let named = body.host.as_deref().filter(|name| *name != EVERY_HOST);
+            let host = named.map(|name| find_host(state, name)).transpose()?;
             let repository = repository(body, password.clone(), host.map(|host| host.id))?;
             Ok(Command::CreateRepository { repository: Box::new(repository), password: made.clone() })
         };
@@ -73,7 +76,12 @@ fn own_password(name: &str) -> Result<SecretName, AppError> {
 }
 
 fn check(body: &CreateRepository) -> Result<(), AppError> {
-    let kind = location(body)?.kind();
+    let location = location(body)?;
+    if location.local_path().is_some() && body.host.is_none() {
+        let detail = "a folder is on one host: name it, or say `*` when every host has the same folder there";
+        return Err(AppError::invalid("/host", detail));
+    }
+    let kind = location.kind();
     let credentials = names(&body.credentials);
     if !fits(kind, &credentials) {
         let detail = format!("these credentials are not for a {kind}");

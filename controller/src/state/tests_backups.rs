@@ -123,11 +123,6 @@ fn a_repository_has_its_password_and_keeps_it() {
     assert_eq!(log.code(create(home(), true)), RefusalCode::NameTaken);
     let twin = repository("twin", "rest:https://h.example.org/a/");
     assert_eq!(log.code(create(twin, false)), RefusalCode::Conflict, "one place under two names");
-    assert_eq!(
-        log.code(create(repository("folder", "/srv/b"), false)),
-        RefusalCode::Invalid,
-        "on which host?"
-    );
     assert_eq!(log.code(create(repository("bad", "ftp://x"), false)), RefusalCode::Invalid);
     let password = Command::DeleteSecret { name: name("backup/home/password"), version: None };
     assert_eq!(log.code(password.clone()), RefusalCode::Conflict, "it is needed");

@@ -157,7 +157,8 @@ pub struct CreateRepository {
     /// What is in it cannot be deleted by those who write to it.
     #[serde(default)]
     pub append_only: bool,
-    /// Name or id of the host that it lies on, or of the only one that reaches it.
+    /// Name or id of the host that it lies on, or of the only one that reaches it; `*` for a folder that every host has, as
+    /// on a network file system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
     /// Most that is sent, KiB a second.

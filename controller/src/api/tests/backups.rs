@@ -54,7 +54,7 @@ async fn a_repository_is_added_with_a_password_of_its_own() {
     assert_eq!((secret.used_by.as_slice(), secret.versions[0].size), (&["home".to_owned()][..], 43));
     for (body, status, code, why) in [
         (json!({"name": "x", "location": "rest:https://u:p@h/"}), 400, "invalid", "in the credentials"),
-        (json!({"name": "x", "location": "/srv/b"}), 422, "invalid", "--host"),
+        (json!({"name": "x", "location": "/srv/b"}), 400, "invalid", "on one host"),
         (json!({"name": "x", "location": "/srv/b", "host": "nowhere"}), 404, "not_found", "nowhere"),
         (
             json!({"name": "x", "location": "/srv/b", "credentials": {"rest": {"user": "u", "password": "p"}}}),

@@ -34,7 +34,6 @@ fn outlines() -> Outlines {
         options: PolicyOptions::default(),
         groups: [("main".to_owned(), items)].into(),
         components: BTreeSet::new(),
-        left_out: Vec::new(),
         fault: None,
     };
     BTreeMap::from([(key(), Arc::new(outline))])

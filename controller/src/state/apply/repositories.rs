@@ -34,10 +34,6 @@ pub(super) fn create(
         let message = format!("there are {MAX_REPOSITORIES} repositories already; remove some first");
         return Err(Refusal::new(RefusalCode::Conflict, message));
     }
-    if location.local_path().is_some() && new.host.is_none() {
-        let message = "a folder is on one host; name it with --host";
-        return Err(Refusal::new(RefusalCode::Invalid, message));
-    }
     if let Some(host) = new.host.filter(|host| !state.hosts.contains_key(host)) {
         return Err(Refusal::new(RefusalCode::NotFound, format!("no host `{host}`")));
     }

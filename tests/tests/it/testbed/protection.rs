@@ -1,12 +1,13 @@
 //! Backups as an operator has them: a repository, a backup, data that is lost and comes back, a drill, and what the
 //! cluster says of it all.
 
-use super::deploy::{project, test};
+use super::deploy::{happened, project, test, took};
 use anyhow::{Context, Result, ensure};
-use omni_common::api::v1::{AppBackupView, Protection, RunView, SnapshotView};
+use omni_common::api::v1::{AppBackupView, AppView, HostStatus, Protection, RunView, SnapshotView};
 use omni_common::domain::backup::RunState;
-use omni_tests::mesh::Mesh;
+use omni_tests::mesh::{Mesh, SOON, hosts_of};
 use omni_tests::testbed::{Host, Testbed};
+use std::time::Instant;
 
 /// An app whose data is a file that a person wrote.
 const NOTES: &str = "
@@ -39,6 +40,60 @@ fn data_is_backed_up_proven_and_brought_back() {
         goes_into_a_folder(bed, mesh)?;
         is_proven(mesh)
     });
+}
+
+/// The same, free to go anywhere, and to be brought back from a snapshot.
+const ROAMING_NOTES: &str = "
+name: notes
+services:
+  web:
+    image: omni-test/busybox:1
+    command: http 80
+    volumes: ['data:/data']
+volumes: {data: }
+x-omni: {failover: {mode: restore, max_data_age: 1h}, backup: {to: shared, max_age: 3h}}
+";
+
+#[test]
+fn a_dead_hosts_data_comes_back_on_another_host() {
+    test(|bed, mesh| {
+        // In memory, which every mount space of this machine shares: a repository that every host reaches.
+        let shared = tempfile::tempdir_in("/dev/shm").context("a folder that all hosts see")?;
+        let folder = shared.path().join("repository").display().to_string();
+        mesh.omni().run(["backup", "repo", "add", "shared", &folder, "--host", "*"])?.done()?;
+        mesh.deploy(&project(bed, "notes", ROAMING_NOTES)?, &[])?.done()?;
+        let home = only_host(&mesh.await_settled("notes", 1)?)?;
+        write(bed.host(&home), "precious")?;
+        mesh.omni().run(["backup", "run", "notes", "--wait=5m"])?.done().context("the backup")?;
+        write(bed.host(&home), "written after the backup")?;
+
+        let killed = Instant::now();
+        bed.host(&home).power_off()?;
+        // What was lost with the host is in the list until the host is back.
+        let elsewhere = |app: &AppView| only_host(app).is_ok_and(|host| host != home);
+        let app = mesh.await_app("notes", "healthy elsewhere", SOON, elsewhere)?;
+        took("a host with data killed: its app is healthy elsewhere, with the data", killed.elapsed());
+        let now = only_host(&app)?;
+        ensure!(read(bed.host(&now))?.trim() == "precious", "{}", read(bed.host(&now))?);
+        let restored = app.volumes[0].restored.as_ref().context("it is said that the data is a copy")?;
+        ensure!(restored.from_host == home && restored.lost_ms > 0, "{restored:?}");
+        happened(&mesh.events_of_app("notes")?, &["allocation.lost", "app.rescued", "allocation.healthy"])?;
+
+        // The old host comes back with newer data than what runs: it stays there, and is not run.
+        bed.host(&home).power_on()?;
+        mesh.controller(&home.replace('h', "c")).start()?;
+        mesh.agent(&home).start()?;
+        mesh.await_host(&home, HostStatus::Up, SOON)?;
+        let app = mesh.await_settled("notes", 1)?;
+        ensure!(only_host(&app)? == now, "nothing moves without need");
+        Ok(())
+    });
+}
+
+fn only_host(app: &AppView) -> Result<String> {
+    let hosts = hosts_of(app);
+    ensure!(hosts.len() == 1, "on one host: {hosts:?}");
+    Ok(hosts.into_iter().next().context("one")?.to_owned())
 }
 
 fn container(host: &Host) -> Result<String> {
