@@ -77,15 +77,15 @@ fn own_password(name: &str) -> Result<SecretName, AppError> {
 
 fn check(body: &CreateRepository) -> Result<(), AppError> {
     let location = location(body)?;
-    if location.local_path().is_some() && body.host.is_none() {
-        let detail = "a folder is on one host: name it, or say `*` when every host has the same folder there";
-        return Err(AppError::invalid("/host", detail));
-    }
     let kind = location.kind();
     let credentials = names(&body.credentials);
     if !fits(kind, &credentials) {
         let detail = format!("these credentials are not for a {kind}");
         return Err(AppError::invalid("/credentials", detail));
+    }
+    if location.local_path().is_some() && body.host.is_none() {
+        let detail = "a folder is on one host: name it, or say `*` when every host has the same folder there";
+        return Err(AppError::invalid("/host", detail));
     }
     let words = match &body.credentials {
         RepositoryCredentials::Rest { user, .. } => vec![user],
