@@ -27,7 +27,7 @@ pub enum RunStep {
     Mark {
         /// What is due.
         kind: RunKind,
-        /// For whom, see [`subject`].
+        /// For whom, see [`crate::state::subject`].
         subject: String,
         /// The time.
         at: Time,
