@@ -21,7 +21,7 @@ const PAUSES: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(5 * 
 /// A copy or a first check that failed so often is tried again this seldom.
 const SELDOM: Duration = Duration::from_secs(3_600);
 /// Reasons that do not pass by waiting.
-const LASTING: [&str; 4] = ["wrong_password", "repository_missing", "out_of_reach", "invalid"];
+pub(super) const LASTING: [&str; 4] = ["wrong_password", "repository_missing", "out_of_reach", "invalid"];
 /// How long a copy of snapshots may take, in lengths of the backup.
 const COPY_LENGTHS: u32 = 2;
 

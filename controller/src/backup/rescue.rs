@@ -9,6 +9,7 @@
 //! nothing: the run is in the state. The old host may return at any time before the end; then its data is the better
 //! one, and the run is given up.
 
+use super::due::LASTING;
 use super::plan::{Ids, Outlines};
 use super::{Outline, Set, sets};
 use crate::rollout::{Foreign, problem_of};
@@ -276,11 +277,10 @@ fn tries<'a>(
     })
 }
 
-/// Whether trying again would end the same.
+/// Whether trying again with the same set would end the same.
 fn is_lasting(run: &Run) -> bool {
-    let lasting =
-        ["damaged", "wrong_password", "repository_missing", "out_of_reach", "invalid", "snapshot_missing"];
-    run.code.as_deref().is_some_and(|code| lasting.contains(&code))
+    let lasting = |code: &str| LASTING.contains(&code) || matches!(code, "damaged" | "snapshot_missing");
+    run.code.as_deref().is_some_and(lasting)
 }
 
 fn run(state: &State, one: &Stranded, to: HostId, repository: String, set: Set, id: RunId) -> Run {

@@ -59,7 +59,7 @@ impl Backups {
 }
 
 /// Fresh ids.
-struct Mint;
+pub(super) struct Mint;
 
 impl Ids for Mint {
     fn run(&mut self) -> RunId {

@@ -1,12 +1,12 @@
 //! Carries out what `backup::rescue` decides.
 
+use super::backups::Mint;
 use super::driver::Reconciler;
 use crate::app::ports::Observe;
-use crate::backup::{Ids, rescues, stranded};
+use crate::backup::{rescues, stranded};
 use crate::ingest::Gateway;
 use crate::state::{Actor, Command};
 use async_trait::async_trait;
-use omni_common::ids::RunId;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,15 +20,6 @@ pub(crate) struct Rescues {
 impl Rescues {
     pub(crate) fn new(gateway: Arc<Gateway>) -> Self {
         Self { gateway }
-    }
-}
-
-/// Fresh ids.
-struct Mint;
-
-impl Ids for Mint {
-    fn run(&mut self) -> RunId {
-        RunId::mint()
     }
 }
 
