@@ -48,9 +48,11 @@ pub struct Pace {
 }
 
 impl Default for Pace {
-    /// For controllers in one site: measured at 480 ms (median) from a leader's death to the next write.
+    /// For controllers in one site. From a leader's death to the next write takes twice `election_max` at worst, which is the
+    /// dead leader's lease and the longest wait after it, and some milliseconds to vote. The target is 600 ms at p99, and
+    /// with 300 ms here it was 613 (docs/benchmarks.md, "Failover of the leader").
     fn default() -> Self {
-        Self { heartbeat: 50, election_min: 150, election_max: 300 }
+        Self { heartbeat: 50, election_min: 140, election_max: 270 }
     }
 }
 

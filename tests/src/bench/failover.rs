@@ -96,7 +96,7 @@ pub(super) async fn run(
     }
     let mut report = Report::new("failover", settings.quick, machine);
     report.setup = vec![
-        format!("{MEMBERS} nodes a side on loopback, fsync on, defaults (omni heartbeat 50 ms, election 150 to 300 ms; etcd {} heartbeat 100 ms, election 1000 ms)",
+        format!("{MEMBERS} nodes a side on loopback, fsync on, defaults (omni heartbeat 50 ms, election 140 to 270 ms; etcd {} heartbeat 100 ms, election 1000 ms)",
             EtcdCluster::version().await?),
         "killed: from the signal to the first acknowledged write; a fresh one goes to the two survivors in turn every 5 ms".into(),
         "transfer, stopped: the longest time without an acknowledged write, four writers at the other two members; in brackets \
