@@ -265,9 +265,18 @@ impl World {
 
     /// Makes a release of these groups and moves the app to it.
     pub(super) fn deploy(&mut self, groups: impl IntoIterator<Item = (&'static str, Group)>) -> u64 {
+        self.deploy_app(key(), groups)
+    }
+
+    /// The same of another app.
+    pub(super) fn deploy_app(
+        &mut self,
+        app: AppKey,
+        groups: impl IntoIterator<Item = (&'static str, Group)>,
+    ) -> u64 {
         let spec = ContentDigest::of(&self.next.to_le_bytes());
         let release = NewRelease {
-            app: key(),
+            app,
             deployment: Some(self.ids.deployment()),
             contents: vec![(spec.clone(), vec![1, 2, 3])],
             spec,
