@@ -418,7 +418,10 @@ pub const KEYS: &[Key] = &[
     yes("configs"),
     yes("configs.*.content"),
     yes("configs.*.environment"),
-    says("configs.*.external", "a config of the platform"),
+    says(
+        "configs.*.external",
+        "read, and refused by a deploy when a service uses it: give the content instead",
+    ),
     says("configs.*.external.name", "the older way to write `name`"),
     yes("configs.*.file"),
     yes("configs.*.labels"),
@@ -428,7 +431,10 @@ pub const KEYS: &[Key] = &[
     no("secrets.*.driver", SWARM, "use `external: true` for a secret of the platform"),
     no("secrets.*.driver_opts", SWARM, "use `external: true` for a secret of the platform"),
     says("secrets.*.environment", "its value is packed and kept sealed"),
-    says("secrets.*.external", "a secret of the platform"),
+    says(
+        "secrets.*.external",
+        "the platform's secret `app/ENVIRONMENT/APP/NAME`, or else `env/ENVIRONMENT/NAME`; its value is taken with the release",
+    ),
     says("secrets.*.external.name", "the older way to write `name`"),
     says("secrets.*.file", "its content is packed and kept sealed"),
     yes("secrets.*.labels"),

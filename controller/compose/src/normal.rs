@@ -128,6 +128,7 @@ fn packed(file: &PackedFile, text: Option<&str>) -> Json {
         FileOrigin::File(path) => out.put("file", paths::written(path)),
         FileOrigin::Environment(name) => out.put("environment", name.clone()),
         FileOrigin::Inline => out.put("content", text.unwrap_or_default().to_owned()),
+        FileOrigin::Secret(name) => return external(name),
     }
     out.map("labels", &file.labels);
     out.into_json()

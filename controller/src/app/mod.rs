@@ -24,6 +24,7 @@ mod events;
 mod exec;
 mod explain;
 mod exposition;
+mod external;
 mod health;
 mod hosts;
 mod images;

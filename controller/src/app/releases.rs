@@ -51,8 +51,7 @@ impl App {
 
     /// What deploying a project would do.
     pub fn plan_deploy(&self, state: &State, call: &Call, body: &Deploy) -> Result<DeployPlan, AppError> {
-        let read = read_for(body)?;
-        call.check_app(&read.key)?;
+        let read = self.read_for(state, call, body)?;
         let before = state.apps.get(&read.key);
         let current = before.and_then(|app| app.wanted());
         let changes = match current {
@@ -110,9 +109,8 @@ impl App {
         body: &Deploy,
         expect: Option<u64>,
     ) -> Result<View<AppView>, AppError> {
-        let read = read_for(body)?;
-        call.check_app(&read.key)?;
         let state = self.read(ReadQuery::default()).await?;
+        let read = self.read_for(&state, call, body)?;
         let command = match state.apps.get(&read.key).filter(|app| stands(app, &read.spec)) {
             Some(app) if app.goal == Goal::Run && expect.is_none_or(|expect| expect == app.revision) => {
                 return Ok(View { index: state.index, body: view(&state, app, &BTreeMap::new()) });
@@ -161,6 +159,23 @@ impl App {
         let one = self.spec_value(state, find_release(state, environment, name, from)?)?;
         let other = self.spec_value(state, find_release(state, environment, name, to)?)?;
         Ok(diff(&one, &other))
+    }
+
+    /// Reads what is to be deployed, with the secrets that it calls external.
+    fn read_for(&self, state: &State, call: &Call, body: &Deploy) -> Result<Read, AppError> {
+        for (pointer, text) in [("source", &body.source), ("note", &body.note)] {
+            if text.as_ref().is_some_and(|text| text.len() > MAX_REMARK) {
+                return Err(AppError::invalid(pointer, format!("at most {MAX_REMARK} bytes")));
+            }
+        }
+        let environment = environment(body.environment.as_deref());
+        let mut reading =
+            omni_compose::read(&input(&body.project, environment)?).map_err(AppError::Project)?;
+        let key = AppKey { environment: environment.to_owned(), name: reading.spec.name.clone() };
+        call.check_app(&key)?;
+        self.take_external_secrets(state, &key, &mut reading)?;
+        let spec = reading.spec.digest();
+        Ok(Read { key, spec, reading })
     }
 
     fn create(
@@ -228,20 +243,6 @@ struct Read {
     key: AppKey,
     spec: ContentDigest,
     reading: Reading,
-}
-
-/// Reads what is to be deployed.
-fn read_for(body: &Deploy) -> Result<Read, AppError> {
-    for (pointer, text) in [("source", &body.source), ("note", &body.note)] {
-        if text.as_ref().is_some_and(|text| text.len() > MAX_REMARK) {
-            return Err(AppError::invalid(pointer, format!("at most {MAX_REMARK} bytes")));
-        }
-    }
-    let environment = environment(body.environment.as_deref());
-    let reading = omni_compose::read(&input(&body.project, environment)?).map_err(AppError::Project)?;
-    let key = AppKey { environment: environment.to_owned(), name: reading.spec.name.clone() };
-    let spec = reading.spec.digest();
-    Ok(Read { key, spec, reading })
 }
 
 fn environment(named: Option<&str>) -> &str {

@@ -60,4 +60,6 @@ pub enum FileOrigin {
     Environment(String),
     /// The compose file itself.
     Inline,
+    /// One of the platform's secrets, by its full name, as it was when the release was made.
+    Secret(String),
 }

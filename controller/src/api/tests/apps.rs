@@ -83,3 +83,44 @@ async fn data_of_every_host_is_shown() {
     let shown: Vec<_> = app.volumes.iter().map(|one| (&*one.name, &*one.host_name)).collect();
     assert_eq!(shown, [("data", "web-1"), ("data", "web-2")]);
 }
+
+/// A value is taken when the release is made, from the app's own folder or its environment's and from nowhere else.
+#[tokio::test]
+async fn external_secrets_come_from_the_app_and_its_environment() {
+    let site = Site::new();
+    let compose = "name: shop\nservices:\n  web:\n    image: web:1\n    secrets: [key]\nsecrets:\n  key: {external: true, name: backup}\n  unused: {external: true}\n";
+    let file = json!({"content": STANDARD.encode(compose)});
+    let body = json!({"project": {"compose": ["compose.yaml"], "files": {"compose.yaml": file}}});
+    let put = async |name: &str, value: &str| {
+        let answer = site.call(
+            Method::PUT,
+            &format!("/api/v1/secrets/{}", name.replace('/', "%2F")),
+            ApiRole::Admin,
+            Some(json!({"value": value})),
+        );
+        let answer = answer.await;
+        assert!(answer.status.is_success(), "{}", answer.text());
+    };
+    put("backup", "of the cluster").await;
+    put("app/default/other/backup", "of another app").await;
+    let refused = site.post("/api/v1/apps", body.clone()).await;
+    assert_eq!(refused.status, 422, "{}", refused.text());
+    assert!(refused.text().contains("omni secrets put app/default/shop/backup"), "{}", refused.text());
+
+    put("env/default/backup", "of the environment").await;
+    assert_eq!(site.post("/api/v1/apps", body.clone()).await.ok::<AppView>().release, 1);
+    let plan = site.post("/api/v1/apps/plan", body.clone()).await.ok::<DeployPlan>();
+    assert!(plan.unchanged, "{plan:?}");
+    put("app/default/shop/backup", "of the app").await;
+    let plan = site.post("/api/v1/apps/plan", body.clone()).await;
+    assert!(!plan.text().contains("of the app"), "{}", plan.text());
+    assert!(!plan.ok::<DeployPlan>().unchanged, "a new value is a change");
+    assert_eq!(site.post("/api/v1/apps", body).await.ok::<AppView>().release, 2);
+
+    let spec =
+        site.get("/api/v1/apps/default/shop/releases/2").await.ok::<omni_common::domain::app::AppSpec>();
+    let taken = spec.secrets.get("key").expect("it is used");
+    let omni_common::domain::app::SecretSource::Packed(packed) = taken else { panic!("{taken:?}") };
+    assert_eq!(packed.content.digest, omni_common::domain::app::ContentDigest::of(b"of the app"));
+    assert!(matches!(spec.secrets.get("unused"), Some(omni_common::domain::app::SecretSource::External(_))));
+}
