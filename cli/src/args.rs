@@ -5,6 +5,7 @@ mod apps;
 mod backups;
 mod images;
 mod people;
+mod registry;
 mod secrets;
 
 pub(crate) use alerts::*;
@@ -12,6 +13,7 @@ pub(crate) use apps::*;
 pub(crate) use backups::*;
 pub(crate) use images::*;
 pub(crate) use people::*;
+pub(crate) use registry::*;
 pub(crate) use secrets::*;
 
 use crate::complete;
@@ -193,6 +195,12 @@ pub(crate) enum Command {
         /// What to do.
         #[command(subcommand)]
         command: Option<DrillsCommand>,
+    },
+    /// Where images come from: how hosts sign in there
+    Registry {
+        /// What to do; lists registries when absent.
+        #[command(subcommand)]
+        command: Option<RegistryCommand>,
     },
     /// Secrets: list (the default), put, get, versions, rm
     Secrets {

@@ -90,7 +90,8 @@ fn run(command: Command, settings: Settings, out: &mut Printer) -> Result<ExitSt
 async fn dispatch(command: Command, settings: Settings, out: &mut Printer) -> Result<ExitStatus> {
     use commands::{
         account, alerts, apps, audit, auth, backup, completion, context, controllers, deploy, drain, events,
-        exec, health, hosts, images, login, logs, ps, secrets, status, systems, token, top, users, version,
+        exec, health, hosts, images, login, logs, ps, registry, secrets, status, systems, token, top, users,
+        version,
     };
     let open = |out: &mut Printer| Session::open(&settings, SystemClock.now(), out);
     match command {
@@ -129,6 +130,7 @@ async fn dispatch(command: Command, settings: Settings, out: &mut Printer) -> Re
         Command::Snapshots(args) => backup::snapshots::run(&args, &open(out)?, out).await,
         Command::Restore(args) => Box::pin(backup::restore::run(&args, &open(out)?, out)).await,
         Command::Drills { command } => backup::drills::run(command.as_ref(), &open(out)?, out).await,
+        Command::Registry { command } => registry::run(command.as_ref(), &open(out)?, out).await,
         Command::Secrets { command } => secrets::run(command.as_ref(), &open(out)?, out).await,
         Command::Users { command } => users::run(command.as_ref(), &open(out)?, out).await,
         Command::Account { command } => account::run(command.as_ref(), &open(out)?, out).await,

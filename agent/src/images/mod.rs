@@ -10,7 +10,7 @@
 //!  staging.rs ──load.rs──▶ engine (load)
 //! ```
 //!
-//! `push.rs` takes in what somebody sends from a workstation: a saved image, as it is, for the engine to load.
+//! `login.rs` asks the gateway how to sign in to a registry, for pulls. `push.rs` takes in what somebody sends from a workstation: a saved image, as it is, for the engine to load.
 //!
 //! - What moves between hosts are unpacked layers, named by digest. The receiver says which it lacks and how much of each has arrived
 //!   before; the sender reads them out of its engine and sends the rest.
@@ -23,6 +23,7 @@
 
 pub mod archive;
 mod load;
+mod login;
 mod push;
 mod receive;
 mod send;
@@ -32,7 +33,7 @@ mod tests;
 mod uplink;
 
 pub use receive::{Miss, Turn};
-pub use uplink::{Attached, Uplink};
+pub use uplink::{Attached, Carries, Uplink};
 
 use crate::docker::Handle;
 use staging::Staging;

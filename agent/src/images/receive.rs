@@ -89,7 +89,7 @@ impl Turn<'_> {
             reason: format!("other hosts cannot be asked: {error}"),
             lasting: true,
         })?;
-        let connection = images.uplink.connection();
+        let connection = images.uplink.for_images();
         let connection =
             connection.ok_or_else(|| Miss::passing("no controller is there that could ask other hosts"))?;
         let platform = match platform {

@@ -66,42 +66,65 @@ impl Tried {
 
 /// Asks for content and checks what arrives; an error is a sentence for an operator.
 async fn fetch(connection: &Connection, digest: &ContentDigest) -> Result<Bytes, String> {
-    let bytes = ask(connection, &HostRequest::Content(digest.clone()), MAX_CONTENT).await?;
+    let asked = ask(connection, &HostRequest::Content(digest.clone()), MAX_CONTENT).await;
+    let bytes = asked.map_err(|error| error.to_string())?;
     if ContentDigest::of(&bytes) == *digest {
         return Ok(bytes.freeze());
     }
     Err("what the gateway sent has another digest".to_owned())
 }
 
-/// Asks for bytes, at most `most` of them; an error is a sentence for an operator.
-pub(super) async fn ask(
+/// The gateway did not give what was asked for.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unanswered {
+    /// It has no such thing for this host.
+    #[error("{0}")]
+    Nothing(String),
+    /// It cannot say, or cannot be heard; a sentence for an operator.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl Unanswered {
+    fn broken(error: impl std::fmt::Display) -> Self {
+        Self::Failed(format!("the gateway could not be asked: {error}"))
+    }
+
+    fn refused(code: &str, message: String) -> Self {
+        match code {
+            "not_found" => Self::Nothing(message),
+            code => Self::Failed(format!("{message} ({code})")),
+        }
+    }
+}
+
+/// Asks for bytes, at most `most` of them.
+pub(crate) async fn ask(
     connection: &Connection,
     request: &HostRequest,
     most: usize,
-) -> Result<BytesMut, String> {
-    let in_words = |error: &dyn std::fmt::Display| format!("the gateway could not be asked: {error}");
-    let (send, recv) = connection.open_bi().await.map_err(|error| in_words(&error))?;
+) -> Result<BytesMut, Unanswered> {
+    let (send, recv) = connection.open_bi().await.map_err(Unanswered::broken)?;
     let mut writer = FrameWriter::new(send);
-    writer.send(request).await.map_err(|error| in_words(&error))?;
+    writer.send(request).await.map_err(Unanswered::broken)?;
     writer.finish();
     let mut reader = FrameReader::<HostReply>::new(recv);
     let mut bytes = BytesMut::new();
     loop {
-        let frame = tokio::time::timeout(IDLE, reader.next()).await;
-        match frame {
-            Err(_) => return Err(format!("the gateway has not answered for {} s", IDLE.as_secs())),
-            Ok(Err(error)) => return Err(in_words(&error)),
-            Ok(Ok(None)) => return Err("the gateway's answer ended in the middle".to_owned()),
-            Ok(Ok(Some(HostReply::Found { .. }))) => {
-                return Err("the gateway answered for an image".to_owned());
+        let silent = || Unanswered::Failed(format!("the gateway has not answered for {} s", IDLE.as_secs()));
+        let frame = tokio::time::timeout(IDLE, reader.next()).await.map_err(|_| silent())?;
+        match frame.map_err(Unanswered::broken)? {
+            None => return Err(Unanswered::Failed("the gateway's answer ended in the middle".to_owned())),
+            Some(HostReply::Found { .. }) => {
+                return Err(Unanswered::Failed("the gateway answered for an image".to_owned()));
             }
-            Ok(Ok(Some(HostReply::Failed { code, message }))) => return Err(format!("{message} ({code})")),
-            Ok(Ok(Some(HostReply::End))) => return Ok(bytes),
-            Ok(Ok(Some(HostReply::Chunk(chunk)))) => bytes.extend_from_slice(&chunk),
+            Some(HostReply::Failed { code, message }) => return Err(Unanswered::refused(&code, message)),
+            Some(HostReply::End) => return Ok(bytes),
+            Some(HostReply::Chunk(chunk)) => bytes.extend_from_slice(&chunk),
         }
         if bytes.len() > most {
             reader.stop(omni_common::wire::CloseCode::FrameTooLarge);
-            return Err(format!("it is larger than {} MiB", most >> 20));
+            return Err(Unanswered::Failed(format!("it is larger than {most} bytes")));
         }
     }
 }

@@ -2,10 +2,11 @@
 
 use super::Agent;
 use super::end::End;
+use crate::images::Carries;
 use omni_certs::Role;
 use omni_common::wire::{
-    AgentFrame, CAPABILITY_IMAGES, CAPABILITY_RUN, CAPABILITY_RUNS, CloseCode, GatewayFrame, Hello,
-    PROTOCOL_MAX, PROTOCOL_MIN, Welcome, settle_protocol,
+    AgentFrame, CAPABILITY_IMAGES, CAPABILITY_LOGINS, CAPABILITY_RUN, CAPABILITY_RUNS, CloseCode,
+    GatewayFrame, Hello, PROTOCOL_MAX, PROTOCOL_MIN, Welcome, settle_protocol,
 };
 use omni_transport::{Connection, FrameReader, FrameWriter};
 use std::time::Duration;
@@ -32,6 +33,11 @@ impl Established {
     /// Whether the gateway deals in images.
     pub(super) fn carries_images(&self) -> bool {
         self.gateway_knows(CAPABILITY_IMAGES)
+    }
+
+    /// What the gateway has for images.
+    pub(super) fn carries(&self) -> Carries {
+        Carries { images: self.carries_images(), logins: self.gateway_knows(CAPABILITY_LOGINS) }
     }
 
     /// Whether the gateway deals in runs of backups.

@@ -44,6 +44,7 @@ mod telemetry;
 mod tests;
 
 pub use book::Book;
+pub(crate) use contents::{Unanswered, ask};
 pub use end::{End, Next};
 pub use keeper::LeaseKeeper;
 pub use lease::{LeaseClock, LeaseState};
@@ -328,7 +329,7 @@ impl Agent {
         self.welcomed(welcome);
         let (runs, images) = (established.runs(), established.carries_images());
         let has_runs = established.has_runs();
-        let _uplink = images.then(|| self.workloads.uplink().attach(connection.clone()));
+        let _uplink = self.workloads.uplink().attach(connection.clone(), established.carries());
         let over = CancellationToken::new();
         let _over_when_dropped = over.clone().drop_guard();
         let control = Control::new(self, &connection, Begun::from(established), search);

@@ -34,7 +34,7 @@ pub(super) async fn run(runs: &Runs, connection: &Connection) -> Infallible {
         };
         match ask(connection, &HostRequest::Run(run), MAX_RUN_ORDER).await {
             Ok(bytes) => runs.provide(run, read(run, &bytes)),
-            Err(reason) => tracing::warn!(%run, reason, "order of a run not fetched"),
+            Err(error) => tracing::warn!(%run, %error, "order of a run not fetched"),
         }
         // Also after a success: a run that was given up and named again is asked for anew, not at once.
         tried.entry(run).or_default().note(Instant::now());

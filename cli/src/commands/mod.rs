@@ -20,6 +20,7 @@ pub(crate) mod images;
 pub(crate) mod login;
 pub(crate) mod logs;
 pub(crate) mod ps;
+pub(crate) mod registry;
 pub(crate) mod secrets;
 mod sign_in;
 pub(crate) mod status;

@@ -4,12 +4,12 @@
 use crate::args::{SecretsCommand, SecretsRmArgs};
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
+use crate::hidden;
 use crate::printer::Printer;
 use crate::session::{Session, confirm};
 use crate::table::{Cell, Column, Table};
 use crate::units::{ABSENT, ago, bytes};
 use anyhow::{Context, Result};
-use crossterm::event::{Event, KeyCode, KeyEventKind, KeyModifiers};
 use omni_common::api::v1::{PutSecret, SecretView};
 use omni_common::clock::Time;
 use omni_common::domain::MAX_SECRET;
@@ -77,7 +77,9 @@ async fn put(
         Some(path) => {
             text(std::fs::File::open(path).with_context(|| format!("cannot read {}", path.display()))?)?
         }
-        None if io::stdin().is_terminal() => typed(name, out)?,
+        None if io::stdin().is_terminal() => {
+            text(hidden::secret(&format!("Value of {name} (unseen)"), false)?.as_bytes())?
+        }
         None => text(io::stdin().lock())?,
     };
     let body = PutSecret { value };
@@ -103,35 +105,6 @@ fn text(source: impl Read) -> Result<Hidden> {
             Err(Failure::Usage(format!("a secret has at most {MAX_SECRET} bytes")).into())
         }
         _ => Ok(Hidden::new(value)),
-    }
-}
-
-/// A line that is typed unseen.
-fn typed(name: &str, out: &mut Printer) -> Result<Hidden> {
-    out.talk_bytes(format!("Value of {name} (unseen): ").as_bytes());
-    crossterm::terminal::enable_raw_mode().context("cannot hide what is typed")?;
-    let line = keys();
-    crossterm::terminal::disable_raw_mode().context("cannot show again what is typed")?;
-    out.talk_bytes(b"\n");
-    text(line?.as_bytes())
-}
-
-fn keys() -> Result<String> {
-    let mut line = String::new();
-    loop {
-        let Event::Key(key) = crossterm::event::read()? else { continue };
-        if key.kind == KeyEventKind::Release {
-            continue;
-        }
-        match key.code {
-            KeyCode::Enter => return Ok(line),
-            KeyCode::Backspace => drop(line.pop()),
-            KeyCode::Char('c' | 'd') if key.modifiers.contains(KeyModifiers::CONTROL) => {
-                return Err(Failure::Declined.into());
-            }
-            KeyCode::Char(c) => line.push(c),
-            _ => {}
-        }
     }
 }
 

@@ -124,6 +124,27 @@ fn a_secret_is_neither_an_argument_nor_shown_unasked() {
 }
 
 #[test]
+fn a_login_to_a_registry_is_a_secret_of_its_name() {
+    let world = World::new();
+    let mut command =
+        world.command(&["registry", "login", "Registry.lan:5000", "--user", "ci", "--password-stdin"]);
+    let mut child =
+        command.stdin(Stdio::piped()).stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("runs");
+    use std::io::Write;
+    child.stdin.take().expect("piped").write_all(b"s3cret\n").expect("taken");
+    let output = child.wait_with_output().expect("ends");
+    assert!(output.status.success(), "{output:?}");
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("s3cret"));
+    assert_eq!(world.written()[0].call, "PUT /api/v1/secrets/registry%2Fregistry.lan_5000");
+    let run = world.omni("registry");
+    assert!(run.err.contains("omni registry login"), "{}", run.transcript());
+    let run = world.omni("registry login https://registry.lan --user ci");
+    assert_eq!(run.code, 2, "{}", run.transcript());
+    assert!(run.err.contains("is no registry"), "{}", run.err);
+    assert_eq!(world.omni("registry logout registry.lan:5000").code, 2, "it asks first");
+}
+
+#[test]
 fn repositories_and_policies_are_set() {
     let world = World::new();
     let place = "POST /api/v1/backup/repositories";

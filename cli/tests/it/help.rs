@@ -2,7 +2,7 @@
 
 use crate::fake::{Mood, World};
 
-const VERBS: [&str; 90] = [
+const VERBS: [&str; 92] = [
     "",
     "login",
     "logout",
@@ -65,6 +65,8 @@ const VERBS: [&str; 90] = [
     "restore",
     "drills",
     "drills run",
+    "registry",
+    "registry login",
     "secrets",
     "secrets put",
     "secrets get",

@@ -11,6 +11,7 @@ mod facts;
 mod gpu;
 mod image;
 mod name;
+mod registry;
 mod sample;
 mod secret;
 
@@ -20,5 +21,6 @@ pub use facts::*;
 pub use gpu::*;
 pub use image::*;
 pub use name::*;
+pub use registry::*;
 pub use sample::*;
 pub use secret::*;

@@ -4,13 +4,17 @@
 //! a stream of its own, so that a change costs a few hundred bytes and unchanged content is never sent twice.
 
 use super::ImageWanted;
-use crate::domain::AllocationState;
 use crate::domain::app::ContentDigest;
+use crate::domain::{AllocationState, Registry};
 use crate::ids::{AllocationId, RunId};
 use serde::{Deserialize, Serialize};
 
 /// Ability of an agent, told in its hello: it runs allocations.
 pub const CAPABILITY_RUN: &str = "run/1";
+/// Ability of a gateway, told in its welcome: it says how to sign in to registries.
+pub const CAPABILITY_LOGINS: &str = "logins/1";
+/// Largest login, bytes as JSON: a secret's largest value.
+pub const MAX_LOGIN: usize = crate::domain::MAX_SECRET;
 /// Most allocations of one host; with the longest names they fit a frame.
 pub const MAX_ALLOCATIONS_PER_HOST: usize = 1_000;
 /// Largest content that an agent takes, bytes: a specification with hundreds of services stays far below.
@@ -87,6 +91,10 @@ pub enum HostRequest {
     /// [`crate::domain::backup::RunOrder`], answered by [`HostReply::Chunk`]. Refused unless the run is this host's and
     /// not over. Holds secrets: it is kept in memory only.
     Run(RunId),
+    /// How to sign in to a registry, to gateways with [`CAPABILITY_LOGINS`]: JSON of
+    /// [`RegistryLogin`](crate::domain::RegistryLogin), answered by [`HostReply::Chunk`]. Refused unless an allocation of the
+    /// host has an image from there. It is kept in memory only.
+    Login(Registry),
 }
 
 /// Frames from the gateway on such a stream.

@@ -1,9 +1,10 @@
-//! Answers what agents ask for: specifications and files of releases here, images in `images.rs`.
+//! Answers what agents ask for: specifications and files of releases and logins to registries here, images in `images.rs`.
 
 use super::accept::Gateway;
 use super::sessions::Session;
 use super::{images, runs};
-use crate::state::State;
+use crate::state::{State, secret_context};
+use omni_common::domain::Registry;
 use omni_common::domain::app::ContentDigest;
 use omni_common::ids::HostId;
 use omni_common::wire::{HostReply, HostRequest, ImageWanted};
@@ -85,6 +86,7 @@ async fn answer(
         Ok(Some(HostRequest::Run(id))) => {
             runs::order(gateway, host, id).map_err(|(code, message)| failed(code, message))
         }
+        Ok(Some(HostRequest::Login(registry))) => login(gateway, host, &registry),
         Ok(Some(HostRequest::Image(wanted))) => return Some(ImageAsked { wanted, requests, replies }),
         Ok(None) => return None,
         Err(error) => Err(failed("invalid", error.to_string())),
@@ -126,6 +128,31 @@ fn needs(state: &State, host: HostId, digest: &ContentDigest) -> bool {
     state.allocations_on(host).any(|held| {
         let release = state.apps.get(&held.app).and_then(|app| app.releases.get(&held.release));
         release.is_some_and(|release| release.spec == *digest || release.files.contains(digest))
+    })
+}
+
+/// How to sign in to a registry, when an allocation of this host has an image from there.
+fn login(
+    gateway: &Gateway,
+    host: HostId,
+    registry: &Registry,
+) -> Result<zeroize::Zeroizing<Vec<u8>>, HostReply> {
+    let state = gateway.store.current();
+    let none = || failed("not_found", format!("there is no login to {registry}"));
+    let name = registry.secret().map_err(|_| none())?;
+    let secret = state.secrets.get(&name).filter(|_| pulls_from(&state, host, registry));
+    let (_, version) = secret.and_then(|secret| secret.newest()).ok_or_else(none)?;
+    gateway
+        .issuer
+        .open(&secret_context(&name), &version.sealed)
+        .map_err(|error| failed("unavailable", error.to_string()))
+}
+
+fn pulls_from(state: &State, host: HostId, registry: &Registry) -> bool {
+    state.allocations_on(host).any(|held| {
+        let release = state.apps.get(&held.app).and_then(|app| app.releases.get(&held.release));
+        let group = release.and_then(|release| release.groups.get(&held.group));
+        group.is_some_and(|group| group.images.iter().any(|image| Registry::of_image(image) == *registry))
     })
 }
 

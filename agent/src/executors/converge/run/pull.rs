@@ -7,7 +7,6 @@
 use super::Fault;
 use crate::docker::{DockerError, Engine, ImageFacts};
 use crate::images::{Images, Miss};
-use bollard::auth::DockerCredentials;
 use bollard::models::CreateImageInfo;
 use futures_util::StreamExt;
 use futures_util::stream::{BoxStream, Peekable};
@@ -68,7 +67,7 @@ pub(crate) async fn ensure(
             "building is not available yet, and the image {image} is not on this host: build it, push it to a registry and name it with `image:`"
         )),
         _ => {
-            let mut pull = Pull::begin(engine, needed)?;
+            let mut pull = Pull::begin(engine, images, needed).await?;
             if !usable
                 && pull.is_silent().await
                 && from_hosts(engine, images, needed, now, told).await.is_ok()
@@ -129,11 +128,6 @@ fn is_enough(here: Option<&ImageFacts>, policy: PullPolicy, platform: Option<&st
     }
 }
 
-/// The registry's credentials for an image. Until secrets of the platform reach hosts there are none.
-fn credentials(_image: &str) -> Option<DockerCredentials> {
-    None
-}
-
 /// A pull under way. Dropped, it is given up.
 struct Pull<'a> {
     image: &'a str,
@@ -142,9 +136,10 @@ struct Pull<'a> {
 }
 
 impl<'a> Pull<'a> {
-    fn begin(engine: &Engine, needed: Needed<'a>) -> Result<Self, DockerError> {
+    async fn begin(engine: &Engine, images: &Images, needed: Needed<'a>) -> Result<Self, DockerError> {
         let image = needed.image;
-        let stream = engine.pull(image, needed.platform, credentials(image))?.boxed().peekable();
+        let login = images.login(image).await;
+        let stream = engine.pull(image, needed.platform, login)?.boxed().peekable();
         Ok(Self { image, stream, layers: Layers::default() })
     }
 
