@@ -79,29 +79,47 @@ pub(super) async fn ask(
     request: &HostRequest,
     most: usize,
 ) -> Result<BytesMut, String> {
-    let in_words = |error: &dyn std::fmt::Display| format!("the gateway could not be asked: {error}");
-    let (send, recv) = connection.open_bi().await.map_err(|error| in_words(&error))?;
-    let mut writer = FrameWriter::new(send);
-    writer.send(request).await.map_err(|error| in_words(&error))?;
-    writer.finish();
-    let mut reader = FrameReader::<HostReply>::new(recv);
+    let mut answer = Answer::to(connection, request).await?;
     let mut bytes = BytesMut::new();
-    loop {
-        let frame = tokio::time::timeout(IDLE, reader.next()).await;
-        match frame {
-            Err(_) => return Err(format!("the gateway has not answered for {} s", IDLE.as_secs())),
-            Ok(Err(error)) => return Err(in_words(&error)),
-            Ok(Ok(None)) => return Err("the gateway's answer ended in the middle".to_owned()),
-            Ok(Ok(Some(HostReply::Found { .. }))) => {
-                return Err("the gateway answered for an image".to_owned());
-            }
-            Ok(Ok(Some(HostReply::Failed { code, message }))) => return Err(format!("{message} ({code})")),
-            Ok(Ok(Some(HostReply::End))) => return Ok(bytes),
-            Ok(Ok(Some(HostReply::Chunk(chunk)))) => bytes.extend_from_slice(&chunk),
-        }
+    while let Some(chunk) = answer.next(IDLE).await? {
+        bytes.extend_from_slice(&chunk);
         if bytes.len() > most {
-            reader.stop(omni_common::wire::CloseCode::FrameTooLarge);
+            answer.reader.stop(omni_common::wire::CloseCode::FrameTooLarge);
             return Err(format!("it is larger than {} MiB", most >> 20));
         }
     }
+    Ok(bytes)
+}
+
+/// What a gateway sends when it is asked, piece by piece.
+pub(crate) struct Answer {
+    reader: FrameReader<HostReply>,
+}
+
+impl Answer {
+    /// Asks; an error is a sentence for an operator.
+    pub(crate) async fn to(connection: &Connection, request: &HostRequest) -> Result<Self, String> {
+        let (send, recv) = connection.open_bi().await.map_err(|error| in_words(&error))?;
+        let mut writer = FrameWriter::new(send);
+        writer.send(request).await.map_err(|error| in_words(&error))?;
+        writer.finish();
+        Ok(Self { reader: FrameReader::new(recv) })
+    }
+
+    /// The next piece, which may take so long; absent when all is there.
+    pub(crate) async fn next(&mut self, within: Duration) -> Result<Option<Vec<u8>>, String> {
+        match tokio::time::timeout(within, self.reader.next()).await {
+            Err(_) => Err(format!("the gateway has not answered for {} s", within.as_secs())),
+            Ok(Err(error)) => Err(in_words(&error)),
+            Ok(Ok(None)) => Err("the gateway's answer ended in the middle".to_owned()),
+            Ok(Ok(Some(HostReply::Found { .. }))) => Err("the gateway answered for an image".to_owned()),
+            Ok(Ok(Some(HostReply::Failed { code, message }))) => Err(format!("{message} ({code})")),
+            Ok(Ok(Some(HostReply::End))) => Ok(None),
+            Ok(Ok(Some(HostReply::Chunk(chunk)))) => Ok(Some(chunk)),
+        }
+    }
+}
+
+fn in_words(error: &dyn std::fmt::Display) -> String {
+    format!("the gateway could not be asked: {error}")
 }

@@ -44,6 +44,7 @@ mod telemetry;
 mod tests;
 
 pub use book::Book;
+pub(crate) use contents::Answer;
 pub use end::{End, Next};
 pub use keeper::LeaseKeeper;
 pub use lease::{LeaseClock, LeaseState};

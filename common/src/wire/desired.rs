@@ -87,6 +87,9 @@ pub enum HostRequest {
     /// [`crate::domain::backup::RunOrder`], answered by [`HostReply::Chunk`]. Refused unless the run is this host's and
     /// not over. Holds secrets: it is kept in memory only.
     Run(RunId),
+    /// The state of the controllers, sealed under the cluster's key, for this run; answered by [`HostReply::Chunk`]. Refused
+    /// unless the run is this host's, not over, and a backup of the controllers.
+    State(RunId),
 }
 
 /// Frames from the gateway on such a stream.
