@@ -68,11 +68,8 @@ fn copy() -> State {
         reason: None,
         log: None,
     };
-    let shop = App {
-        key: app_key(),
-        deployments: vec![move_under_way],
-        ..crate::backup::controllers::app(&state)
-    };
+    let shop =
+        App { key: app_key(), deployments: vec![move_under_way], ..crate::backup::controllers::app(&state) };
     state.apps.insert(app_key(), Arc::new(shop));
     let task =
         RunTask::Restore { items: Vec::new(), into: RestoreInto::InPlace { replace: true }, start: true };

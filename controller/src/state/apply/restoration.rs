@@ -6,9 +6,7 @@
 
 use super::records::{EventDraft, emit, push_audit};
 use super::runs;
-use crate::state::model::{
-    App, AuditEntry, Controller, DeploymentState, Host, HostStatus, JoinToken, State,
-};
+use crate::state::model::{App, AuditEntry, Controller, DeploymentState, Host, HostStatus, JoinToken, State};
 use omni_common::clock::Time;
 use omni_common::ids::ControllerId;
 use std::sync::Arc;
@@ -85,7 +83,8 @@ pub(crate) fn restored(copy: &State, new: Restoration) -> State {
 /// Whether the moves of then went well shows only once hosts have spoken; their deadlines, long over, would turn them back
 /// before that.
 fn pause_moves(state: &mut State, at: Time) {
-    let running = |app: &App| app.open_deployment().is_some_and(|open| open.state == DeploymentState::Running);
+    let running =
+        |app: &App| app.open_deployment().is_some_and(|open| open.state == DeploymentState::Running);
     let apps: Vec<_> = state.apps.values().filter(|app| running(app)).cloned().collect();
     for app in apps {
         let mut app = App::clone(&app);
