@@ -81,6 +81,9 @@ pub struct RunArgs {
     /// Shared options.
     #[command(flatten)]
     pub common: CommonArgs,
+    /// Where controllers may be found beside those that are known, when all of these are lost; repeat it to name several.
+    #[arg(long = "controller", env = "OMNI_CONTROLLERS", value_delimiter = ',', value_name = "HOST:PORT")]
+    pub controllers: Vec<String>,
 }
 
 #[cfg(test)]

@@ -47,6 +47,11 @@ pub enum ConfigError {
         "`{0}` cannot be used as Docker host: give the engine's socket on this machine, as unix:///var/run/docker.sock"
     )]
     DockerHost(String),
+    /// The address of a controller cannot be used.
+    #[error(
+        "`{0}` is no address of a controller: give its QUIC address as HOST:PORT, such as omni-1.lan:7600"
+    )]
+    Controller(String),
 }
 
 /// How log lines look.
@@ -113,6 +118,9 @@ pub struct FileSettings {
     /// How to log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_format: Option<LogFormat>,
+    /// Where controllers may be found beside those that are known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub controllers: Vec<String>,
 }
 
 impl FileSettings {
@@ -144,6 +152,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// The restic program; the first one on the search path when absent.
     pub restic: Option<PathBuf>,
+    /// Where controllers may be found beside those that are known: `HOST:PORT` each.
+    pub controllers: Vec<String>,
     /// Where programs are looked for, as `PATH` has it.
     pub search_path: OsString,
     /// The home folder, where `ssh` and `rclone` have their files.
@@ -169,9 +179,21 @@ impl Config {
             log: pick(&args.log, file.log).unwrap_or_else(|| DEFAULT_LOG.to_owned()),
             log_format: args.log_format.or(file.log_format).unwrap_or_default(),
             restic: args.restic.clone().or(file.restic),
+            controllers: checked(file.controllers)?,
             search_path: environment("PATH", DEFAULT_PATH),
             home: environment("HOME", DEFAULT_HOME).into(),
         })
+    }
+
+    /// The same with controllers named on the command line, in place of those in the file.
+    ///
+    /// # Errors
+    /// When one is no address.
+    pub fn with_controllers(self, named: &[String]) -> Result<Self, ConfigError> {
+        match named.is_empty() {
+            true => Ok(self),
+            false => Ok(Self { controllers: checked(named.to_vec())?, ..self }),
+        }
     }
 
     /// The effective settings as text, in the form of the settings file. They hold no secrets: those are in
@@ -184,9 +206,22 @@ impl Config {
             log: Some(self.log.clone()),
             log_format: Some(self.log_format),
             restic: self.restic.clone(),
+            controllers: self.controllers.clone(),
         };
         let settings = toml::to_string(&file).expect("flat table of strings");
         format!("# data folder: {}\n{settings}", self.data_dir.display())
+    }
+}
+
+/// Addresses of controllers that can be dialled.
+fn checked(addresses: Vec<String>) -> Result<Vec<String>, ConfigError> {
+    let fine = |address: &String| {
+        let parts = address.rsplit_once(':');
+        parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0))
+    };
+    match addresses.iter().find(|address| !fine(address)) {
+        Some(bad) => Err(ConfigError::Controller(bad.clone())),
+        None => Ok(addresses),
     }
 }
 
@@ -218,6 +253,17 @@ mod tests {
     fn a_misspelt_setting_is_named() {
         let error = toml::from_str::<FileSettings>("docker_hots = \"x\"").expect_err("unknown");
         assert!(error.to_string().contains("docker_hots"), "{error}");
+    }
+
+    #[test]
+    fn controllers_are_named_in_the_file_or_on_the_command_line() {
+        let config = merged(CommonArgs::default(), "controllers = [\"omni-1.lan:7600\"]");
+        assert_eq!(config.controllers, ["omni-1.lan:7600"]);
+        let named = ["[fd00::1]:7600".to_owned()];
+        assert_eq!(config.clone().with_controllers(&named).expect("an address").controllers, named);
+        for bad in ["omni-1.lan", ":7600", "omni-1.lan:0", "omni-1.lan:http"] {
+            assert!(config.clone().with_controllers(&[bad.to_owned()]).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `omni-agent run`: puts the parts of a real agent together and runs them until told to stop.
 
-use crate::backup::{Backups, Debts, RealDocker, Shared};
+use crate::backup::{Backups, Debts, FromGateway, RealDocker, Shared};
 use crate::collectors::Roots;
 use crate::config::Config;
 use crate::credentials::StoredCredentials;
@@ -10,14 +10,14 @@ use crate::host::Host;
 use crate::images::Images;
 use crate::ledger::{Ledger, LedgerError, StoredIdentity};
 use crate::machine::LocalMachine;
-use crate::runs::{Doer, Keeper, Runs};
+use crate::runs::{Keeper, Runs};
 use crate::session::{Agent, Book, MAX_SAMPLES, Monotonic, Parts, Removed};
 use crate::supervisor::{OnEnd, Supervisor};
 use crate::workloads::Depot;
 use omni_certs::MeshTls;
 use omni_common::clock::{Clock, SystemClock};
-use omni_common::ids::{BootId, HostId};
-use omni_common::wire::CloseCode;
+use omni_common::ids::{BootId, ControllerId, HostId};
+use omni_common::wire::{CloseCode, ControllerAddress, ControllerList};
 use omni_restic::{Restic, Settings};
 use omni_transport::{BindError, Network, QuicNetwork};
 use std::fs::DirBuilder;
@@ -65,7 +65,7 @@ pub enum RunError {
 pub async fn run(config: Config, stop: CancellationToken) -> Result<(), RunError> {
     let ledger = Arc::new(Ledger::open(&config.data_dir)?);
     let identity = ledger.identity()?.ok_or(RunError::NotJoined)?;
-    let controllers = ledger.controllers()?.ok_or(RunError::NoControllers)?;
+    let controllers = with_named(ledger.controllers()?.ok_or(RunError::NoControllers)?, &config.controllers);
     // It may have been put back from a copy of the cluster's state: the controllers are asked again.
     ledger.clear_removed()?;
     let host_id = identity.host;
@@ -92,7 +92,9 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), RunError
     );
     let docker_of_runs = RealDocker::new(docker.clone(), images.clone(), holds, clock.clone());
     let restic = find_restic(&config).await;
-    let runs = runs(&config, ledger.clone(), docker_of_runs, restic, host_id, dirs, clock.clone())?;
+    let shared = shared(&config, &ledger, docker_of_runs, restic, host_id, dirs, clock.clone())?;
+    let doer = Backups::new(shared.with_states(Arc::new(FromGateway(images.clone()))));
+    let runs = Runs::new(Some(Arc::new(doer)), Keeper::Ledger(ledger.clone()), clock.clone())?;
     let host = Host::start(Roots::default(), Some(history), clock.clone()).map_err(RunError::Collectors)?;
     let agent = Arc::new(Agent::new(Parts {
         network: network.clone(),
@@ -150,21 +152,32 @@ fn restic_folders(config: &Config) -> (PathBuf, PathBuf) {
     (folder.join("cache"), folder.join("work"))
 }
 
-/// The runs of this host, done with restic where there is one.
-fn runs(
+/// The controllers that are known, and after them those that an operator names: the cluster may live on elsewhere.
+fn with_named(mut known: ControllerList, named: &[String]) -> ControllerList {
+    let fresh = named.iter().filter(|address| !known.controllers.iter().any(|one| one.quic == **address));
+    // Their numbers are heard when they answer; until then each has one that nobody can have.
+    let numbers = (0..).map(|count| ControllerId(u64::MAX - count));
+    let fresh: Vec<_> = fresh
+        .zip(numbers)
+        .map(|(address, id)| ControllerAddress { id, quic: address.clone(), region: None })
+        .collect();
+    known.controllers.extend(fresh);
+    known
+}
+
+/// What the runs of this host are done with: restic, where there is one.
+fn shared(
     config: &Config,
-    ledger: Arc<Ledger>,
+    ledger: &Arc<Ledger>,
     docker: RealDocker,
     restic: Option<Restic>,
     host: HostId,
     dirs: Dirs,
     clock: Arc<dyn Clock>,
-) -> Result<Runs, LedgerError> {
+) -> Result<Shared, LedgerError> {
     let debts = Debts::open(ledger.clone())?;
     let (_, work) = restic_folders(config);
-    let shared = Shared::new(Arc::new(docker), restic, debts, clock.clone(), host.to_string(), work, dirs);
-    let backups: Arc<dyn Doer> = Arc::new(Backups::new(shared));
-    Runs::new(Some(backups), Keeper::Ledger(ledger), clock)
+    Ok(Shared::new(Arc::new(docker), restic, debts, clock, host.to_string(), work, dirs))
 }
 
 /// Runs the session and the Docker watcher until one of them, or the operator, ends it.

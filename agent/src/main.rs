@@ -67,7 +67,8 @@ async fn join(config: Config, args: &JoinArgs) -> anyhow::Result<()> {
     ))
 }
 
-async fn run(config: Config, _args: &RunArgs) -> anyhow::Result<()> {
+async fn run(config: Config, args: &RunArgs) -> anyhow::Result<()> {
+    let config = config.with_controllers(&args.controllers)?;
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(stop.clone()));
     daemon::run(config, stop).await?;

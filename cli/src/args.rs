@@ -23,6 +23,7 @@ use crate::settings::{ColourChoice, Format, Typed};
 use clap::{Args, Parser, Subcommand};
 use clap_complete::ArgValueCompleter;
 use omni_common::api::v1::{AccessRole, HostStatus};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// One platform out of many Docker hosts.
@@ -618,6 +619,15 @@ pub(crate) enum ControllersCommand {
         /// Do not ask
         #[arg(long, short)]
         yes: bool,
+    },
+    /// Take the cluster's key into escrow: without it no copy of the controllers' state can be opened. Goes to the audit trail
+    Key {
+        /// Write it to this new file, readable by you alone
+        #[arg(long, value_name = "FILE", conflicts_with = "reveal")]
+        out: Option<PathBuf>,
+        /// Yes, print it
+        #[arg(long)]
+        reveal: bool,
     },
     /// Hand leadership over
     TransferLeader {

@@ -33,6 +33,10 @@ pub enum Verb {
     Join(JoinArgs),
     /// Run the controller of this data folder.
     Run(RunArgs),
+    /// Go on with a cluster whose controllers are lost, from a copy of their state.
+    ///
+    /// Makes its first controller; others join it afterwards. Hosts of before belong to it and come back by themselves.
+    Restore(RestoreArgs),
 }
 
 /// Settings that every verb takes.
@@ -136,6 +140,25 @@ pub struct JoinArgs {
     /// QUIC address of a controller of the cluster; may be repeated.
     #[arg(long, required = true, value_name = "HOST:PORT")]
     pub controller: Vec<String>,
+}
+
+/// `restore`.
+#[derive(Debug, Args)]
+pub struct RestoreArgs {
+    #[command(flatten)]
+    pub common: Common,
+    /// Name of this controller.
+    #[arg(long)]
+    pub name: String,
+    /// The copy: the file `omni-controllers.state` out of a repository, or the data folder of a controller that is left.
+    #[arg(long, value_name = "FILE|FOLDER")]
+    pub from: PathBuf,
+    /// File with the cluster's key out of escrow, or a controller's `member.json`; `-` reads it from standard input.
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+    /// How the result is printed.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
 }
 
 /// `run`.

@@ -15,6 +15,7 @@ pub mod config;
 pub mod data_dir;
 pub mod metrics;
 pub mod raft;
+pub mod recovery;
 pub mod rollout;
 pub mod run;
 pub mod service;

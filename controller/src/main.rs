@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use omni_controller::config::{Cli, Verb};
-use omni_controller::{run, setup};
+use omni_controller::{recovery, run, setup};
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -26,6 +26,7 @@ fn work(cli: Cli) -> anyhow::Result<String> {
         Verb::Init(args) => &args.common,
         Verb::Join(args) => &args.common,
         Verb::Run(args) => &args.common,
+        Verb::Restore(args) => &args.common,
     };
     if common.show_config {
         return setup::show(&common.settings.clone().with_file(&common.data_dir)?);
@@ -35,5 +36,6 @@ fn work(cli: Cli) -> anyhow::Result<String> {
         Verb::Init(args) => setup::init(args),
         Verb::Join(args) => runtime.block_on(setup::join(args)),
         Verb::Run(args) => runtime.block_on(run::run(args)).map(|()| String::new()),
+        Verb::Restore(args) => recovery::restore(args),
     }
 }

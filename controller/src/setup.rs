@@ -129,9 +129,7 @@ impl FirstTokens {
     }
 
     fn made(&self, cluster: ClusterId, ca: CaFingerprint, addresses: &crate::data_dir::Addresses) -> Made {
-        let text = |kind, id, secret: &Secret| {
-            TokenText { kind, id, secret: secret.as_bytes().to_vec(), ca }.to_string()
-        };
+        let text = |kind, id, secret: &Secret| token_text(kind, id, secret, ca);
         Made {
             cluster_id: cluster,
             ca_fingerprint: ca.to_string(),
@@ -149,7 +147,13 @@ impl FirstTokens {
     }
 }
 
-fn first_join(role: JoinRole, now: Time) -> anyhow::Result<(JoinToken, Secret)> {
+/// A token as people copy it.
+pub(crate) fn token_text(kind: TokenKind, id: TokenId, secret: &Secret, ca: CaFingerprint) -> String {
+    TokenText::new(kind, id, secret, ca).to_string()
+}
+
+/// A join token of the first day.
+pub(crate) fn first_join(role: JoinRole, now: Time) -> anyhow::Result<(JoinToken, Secret)> {
     let secret = Secret::generate()?;
     let token = JoinToken {
         id: TokenId::mint(),

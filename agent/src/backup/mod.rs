@@ -4,6 +4,7 @@
 //! runs/ ──order──▶ Backups (here) ──▶ take/      what is read, and how: files, dumps of databases, a command's output
 //!                                     restore/   into a folder, in place, or into scratch space to be probed
 //!                                     upkeep.rs  copies, checks, retention
+//!                                     controllers.rs  the controllers' own state
 //!                        ├── quiesce.rs  services rest meanwhile ─── debts.rs  and whatever happens, they go on
 //!                        ├── seam.rs     the container engine: engine.rs, or one made of folders in tests
 //!                        └── omni-restic the program that keeps the data
@@ -15,6 +16,7 @@
 //! backup; a password in an argument, a file, a log line or an outcome; data that was half restored and is started on.
 
 mod context;
+mod controllers;
 mod debts;
 mod engine;
 mod facts;
@@ -30,6 +32,7 @@ mod take;
 mod tests;
 mod upkeep;
 
+pub use controllers::{FromGateway, StateSource};
 pub use debts::{Change, Debt, Debts};
 pub use engine::RealDocker;
 pub use failure::Failure;
@@ -64,6 +67,8 @@ pub struct Shared {
     pub work: PathBuf,
     /// Where files of apps lie.
     pub dirs: Dirs,
+    /// Who hands over the controllers' state.
+    states: Arc<dyn StateSource>,
     /// Runs that have made containers or volumes of their own.
     scratch: Mutex<BTreeSet<RunId>>,
     /// An earlier process may have left such things behind, and there was no engine to ask.
@@ -82,7 +87,14 @@ impl Shared {
         dirs: Dirs,
     ) -> Self {
         let (scratch, leftovers) = (Mutex::default(), AtomicBool::new(false));
-        Self { docker, restic, debts, clock, host, work, dirs, scratch, leftovers }
+        let states = Arc::new(controllers::Nobody);
+        Self { docker, restic, debts, clock, host, work, dirs, states, scratch, leftovers }
+    }
+
+    /// With somebody who hands over the controllers' state.
+    #[must_use]
+    pub fn with_states(self, states: Arc<dyn StateSource>) -> Self {
+        Self { states, ..self }
     }
 
     fn scratch(&self) -> MutexGuard<'_, BTreeSet<RunId>> {
@@ -116,6 +128,7 @@ impl Doer for Backups {
             Task::Check(task) => upkeep::check(&context, task).await,
             Task::Prune(task) => upkeep::prune(&context, task).await,
             Task::Restore(task) => restore::restore(&context, task).await,
+            Task::Controllers(task) => controllers::controllers(&context, task).await,
         }
     }
 

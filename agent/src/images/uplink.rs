@@ -26,6 +26,11 @@ impl Uplink {
         Attached(self)
     }
 
+    /// The connection, while there is one.
+    pub fn connection(&self) -> Option<Connection> {
+        self.to(|_| true)
+    }
+
     /// The connection, while there is one whose gateway knows about images.
     pub fn for_images(&self) -> Option<Connection> {
         self.to(|carries| carries.images)

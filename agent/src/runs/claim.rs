@@ -28,6 +28,9 @@ impl Claim {
             },
             Task::Check(task) => Self::alone(&task.repository.location),
             Task::Prune(task) => Self::alone(&task.repository.location),
+            Task::Controllers(task) => {
+                Self { repositories: vec![shared(&task.repository.location)], instance: None }
+            }
             Task::Restore(task) => Self {
                 repositories: vec![shared(&task.from.location)],
                 instance: match task.into {

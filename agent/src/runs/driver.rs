@@ -286,12 +286,16 @@ fn cut(mut text: String) -> String {
 }
 
 fn word(order: &RunOrder) -> &'static str {
-    use omni_common::domain::backup::{Destination, Task};
+    use omni_common::domain::backup::{ControllersWork, Destination, Task};
     match &order.task {
         Task::Backup(_) => "backup",
         Task::Copy(_) => "copy",
         Task::Check(_) => "check",
         Task::Prune(_) => "prune",
+        Task::Controllers(task) => match task.work {
+            ControllersWork::Take { .. } => "backup",
+            ControllersWork::Prove { .. } => "drill",
+        },
         Task::Restore(task) => match task.into {
             Destination::Scratch { .. } => "drill",
             Destination::InPlace { .. } | Destination::Folder { .. } => "restore",

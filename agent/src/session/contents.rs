@@ -104,27 +104,46 @@ pub(crate) async fn ask(
     request: &HostRequest,
     most: usize,
 ) -> Result<BytesMut, Unanswered> {
-    let (send, recv) = connection.open_bi().await.map_err(Unanswered::broken)?;
-    let mut writer = FrameWriter::new(send);
-    writer.send(request).await.map_err(Unanswered::broken)?;
-    writer.finish();
-    let mut reader = FrameReader::<HostReply>::new(recv);
+    let mut answer = Answer::to(connection, request).await?;
     let mut bytes = BytesMut::new();
-    loop {
-        let silent = || Unanswered::Failed(format!("the gateway has not answered for {} s", IDLE.as_secs()));
-        let frame = tokio::time::timeout(IDLE, reader.next()).await.map_err(|_| silent())?;
-        match frame.map_err(Unanswered::broken)? {
-            None => return Err(Unanswered::Failed("the gateway's answer ended in the middle".to_owned())),
-            Some(HostReply::Found { .. }) => {
-                return Err(Unanswered::Failed("the gateway answered for an image".to_owned()));
-            }
-            Some(HostReply::Failed { code, message }) => return Err(Unanswered::refused(&code, message)),
-            Some(HostReply::End) => return Ok(bytes),
-            Some(HostReply::Chunk(chunk)) => bytes.extend_from_slice(&chunk),
-        }
+    while let Some(chunk) = answer.next(IDLE).await? {
+        bytes.extend_from_slice(&chunk);
         if bytes.len() > most {
-            reader.stop(omni_common::wire::CloseCode::FrameTooLarge);
+            answer.reader.stop(omni_common::wire::CloseCode::FrameTooLarge);
             return Err(Unanswered::Failed(format!("it is larger than {most} bytes")));
+        }
+    }
+    Ok(bytes)
+}
+
+/// What a gateway sends when it is asked, piece by piece.
+pub(crate) struct Answer {
+    reader: FrameReader<HostReply>,
+}
+
+impl Answer {
+    /// Asks.
+    pub(crate) async fn to(connection: &Connection, request: &HostRequest) -> Result<Self, Unanswered> {
+        let (send, recv) = connection.open_bi().await.map_err(Unanswered::broken)?;
+        let mut writer = FrameWriter::new(send);
+        writer.send(request).await.map_err(Unanswered::broken)?;
+        writer.finish();
+        Ok(Self { reader: FrameReader::new(recv) })
+    }
+
+    /// The next piece, which may take so long; absent when all is there.
+    pub(crate) async fn next(&mut self, within: Duration) -> Result<Option<Vec<u8>>, Unanswered> {
+        let silent =
+            || Unanswered::Failed(format!("the gateway has not answered for {} s", within.as_secs()));
+        let frame = tokio::time::timeout(within, self.reader.next()).await.map_err(|_| silent())?;
+        match frame.map_err(Unanswered::broken)? {
+            None => Err(Unanswered::Failed("the gateway's answer ended in the middle".to_owned())),
+            Some(HostReply::Found { .. }) => {
+                Err(Unanswered::Failed("the gateway answered for an image".to_owned()))
+            }
+            Some(HostReply::Failed { code, message }) => Err(Unanswered::refused(&code, message)),
+            Some(HostReply::End) => Ok(None),
+            Some(HostReply::Chunk(chunk)) => Ok(Some(chunk)),
         }
     }
 }

@@ -44,7 +44,7 @@ mod telemetry;
 mod tests;
 
 pub use book::Book;
-pub(crate) use contents::{Unanswered, ask};
+pub(crate) use contents::{Answer, Unanswered, ask};
 pub use end::{End, Next};
 pub use keeper::LeaseKeeper;
 pub use lease::{LeaseClock, LeaseState};

@@ -5,7 +5,7 @@ use crate::runs::{Doer, Done, Errand, Runs};
 use async_trait::async_trait;
 use omni_common::clock::{Clock, Time};
 use omni_common::domain::app::ContentDigest;
-use omni_common::domain::backup::{ItemName, ItemOutcome, Phase, RunOrder, RunState, Task};
+use omni_common::domain::backup::{ControllersWork, ItemName, ItemOutcome, Phase, RunOrder, RunState, Task};
 use omni_common::ids::RunId;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -72,6 +72,15 @@ fn items(order: &RunOrder, now: Time) -> Vec<ItemOutcome> {
         Task::Copy(task) => {
             task.snapshots.iter().filter_map(|source| copied(source, &task.to.name, now)).collect()
         }
+        Task::Controllers(task) => match &task.work {
+            ControllersWork::Take { item } => {
+                let snapshot = ContentDigest::of(format!("{} {item}", order.id).as_bytes());
+                vec![outcome(item, snapshot.as_str().to_owned(), now)]
+            }
+            ControllersWork::Prove { items } => {
+                items.iter().map(|kept| outcome(&kept.item, kept.snapshot.clone(), now)).collect()
+            }
+        },
         Task::Check(_) | Task::Prune(_) => Vec::new(),
     }
 }

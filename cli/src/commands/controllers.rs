@@ -2,15 +2,20 @@
 
 use crate::args::ControllersCommand;
 use crate::exit::ExitStatus;
+use crate::failure::Failure;
 use crate::names::{NameError, near};
 use crate::printer::Printer;
 use crate::session::{Session, confirm};
 use crate::table::{Cell, Column, Table};
 use crate::tone::Tone;
 use crate::units::{ABSENT, ago};
-use anyhow::Result;
+use anyhow::{Context, Result};
 use omni_common::api::v1::{ControllerRole, ControllerView};
 use omni_common::clock::Time;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
 /// Entries a healthy follower may be behind while writes flow.
 const LAG_WORTH_A_LOOK: u64 = 1000;
@@ -23,6 +28,9 @@ pub(crate) async fn run(
 ) -> Result<ExitStatus> {
     let all = session.client.controllers().await?;
     match command {
+        Some(ControllersCommand::Key { out: file, reveal }) => {
+            return key(file.as_deref(), *reveal, session, out).await;
+        }
         None | Some(ControllersCommand::List) => out.table(&all, || table(&all, session.now))?,
         Some(ControllersCommand::Show { controller }) => show(find(controller, &all)?, session.now, out)?,
         Some(ControllersCommand::Rm { controller, yes }) => {
@@ -35,6 +43,44 @@ pub(crate) async fn run(
         }
     }
     Ok(ExitStatus::Done)
+}
+
+/// The key alone on standard output, or in a file of its own.
+async fn key(file: Option<&Path>, reveal: bool, session: &Session, out: &mut Printer) -> Result<ExitStatus> {
+    let Some(path) = file else {
+        if !reveal {
+            let message = "the key of the cluster would be printed; write it to a file with `--out FILE`, or add `--reveal`";
+            return Err(Failure::Usage(message.to_owned()).into());
+        }
+        let view = session.client.reveal_cluster_key().await?;
+        out.text(&view, |_| format!("{}\n", view.key.reveal()))?;
+        return Ok(ExitStatus::Done);
+    };
+    // Made before the key is asked for: what cannot be kept is not to be revealed.
+    let mut kept = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .with_context(|| format!("cannot make {}", path.display()))?;
+    let written = async {
+        let view = session.client.reveal_cluster_key().await?;
+        writeln!(kept, "{}", view.key.reveal())?;
+        kept.sync_all()?;
+        Ok::<_, anyhow::Error>(view.cluster)
+    };
+    match written.await {
+        Ok(cluster) => {
+            out.say(&format!("The key of cluster {cluster} is in {}.", path.display()));
+            out.hint("keep it away from the backups that it opens");
+            Ok(ExitStatus::Done)
+        }
+        Err(error) => {
+            // An empty file would be taken for a key.
+            std::fs::remove_file(path).ok();
+            Err(error)
+        }
+    }
 }
 
 /// By name or number.

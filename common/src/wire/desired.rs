@@ -91,6 +91,9 @@ pub enum HostRequest {
     /// [`crate::domain::backup::RunOrder`], answered by [`HostReply::Chunk`]. Refused unless the run is this host's and
     /// not over. Holds secrets: it is kept in memory only.
     Run(RunId),
+    /// The state of the controllers, sealed under the cluster's key, for this run; answered by [`HostReply::Chunk`]. Refused
+    /// unless the run is this host's, not over, and a backup of the controllers.
+    State(RunId),
     /// How to sign in to a registry, to gateways with [`CAPABILITY_LOGINS`]: JSON of
     /// [`RegistryLogin`](crate::domain::RegistryLogin), answered by [`HostReply::Chunk`]. Refused unless an allocation of the
     /// host has an image from there. It is kept in memory only.

@@ -73,6 +73,8 @@ pub(crate) const TABLE: &[(&str, &str, Access, Span)] = &[
     ("GET", "/api/v1/controllers/{controller}", Needs(Viewer), Any),
     ("DELETE", "/api/v1/controllers/{controller}", Needs(Admin), Whole),
     ("POST", "/api/v1/controllers/transfer", Needs(Admin), Whole),
+    // Whoever may add a controller gets it anyway.
+    ("POST", "/api/v1/cluster/key/reveal", Needs(Admin), Whole),
     ("GET", "/api/v1/tokens/join", Needs(Admin), Whole),
     ("POST", "/api/v1/tokens/join", Needs(Admin), Whole),
     ("DELETE", "/api/v1/tokens/join/{id}", Needs(Admin), Whole),

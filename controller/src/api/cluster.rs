@@ -4,7 +4,7 @@ use super::answer::Answer;
 use super::error::ApiError;
 use super::extract::{Fresh, Write};
 use super::{Api, Shared};
-use omni_common::api::v1::{ClusterHealth, ClusterStatus, LivenessTimes, Problem, ReadQuery};
+use omni_common::api::v1::{ClusterHealth, ClusterKeyView, ClusterStatus, LivenessTimes, Problem, ReadQuery};
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -14,6 +14,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(status))
         .routes(routes!(health))
         .routes(routes!(liveness, set_liveness))
+        .routes(routes!(reveal_key))
 }
 
 /// Show the cluster in a few numbers
@@ -51,4 +52,14 @@ async fn set_liveness(
     Write { call, body, .. }: Write<LivenessTimes>,
 ) -> Result<Answer<LivenessTimes>, ApiError> {
     Ok(api.app.set_liveness(&call, body).await?.into())
+}
+
+/// Reveal the cluster's key
+///
+/// For escrow: without it, copies of the controllers' state cannot be opened. That it was asked for is written to the audit
+/// trail first.
+#[utoipa::path(post, path = "/api/v1/cluster/key/reveal", operation_id = "revealClusterKey", tag = "cluster",
+    responses((status = 200, body = ClusterKeyView)))]
+async fn reveal_key(api: Shared, Write { call, .. }: Write<()>) -> Result<Answer<ClusterKeyView>, ApiError> {
+    Ok(Answer::from(api.app.reveal_cluster_key(&call).await?))
 }

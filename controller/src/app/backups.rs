@@ -6,7 +6,9 @@ use super::hosts::find_host;
 use super::selectors::{allows, words};
 use super::{App, AppError, Call, View};
 use crate::backup::{self, Outline, Policy};
-use crate::state::{App as AppState, Command, Reply, Run, RunKind, RunTask, Snapshot, SnapshotKey, State};
+use crate::state::{
+    App as AppState, AppKey, Command, Reply, Run, RunKind, RunTask, Snapshot, SnapshotKey, State,
+};
 use omni_common::api::v1::{self as api, Page, RunView, RunsQuery, SnapshotView, SnapshotsQuery, StartRun};
 use omni_common::domain::backup::{RunProgress, RunState};
 use omni_common::ids::{HostId, RunId};
@@ -91,15 +93,24 @@ impl App {
     /// The runs that somebody asks for.
     fn asked(&self, state: &State, body: &StartRun) -> Result<Vec<Run>, AppError> {
         match body {
+            StartRun::Backup { environment, app, to } if is_controllers(environment, app) => {
+                let policy = backup::controllers_policy(state);
+                let to = destination(state, to.as_deref(), &policy)?;
+                Ok(vec![backup::controllers_backup(RunId::mint(), &to, &policy)])
+            }
+            StartRun::Drill { environment, app, from, host } if is_controllers(environment, app) => {
+                let policy = backup::controllers_policy(state);
+                let app = backup::controllers::app(state);
+                self.drills_as(state, &app, &policy, from.as_deref(), host_named(state, host.as_deref())?)
+            }
             StartRun::Backup { environment, app, to } => {
                 let app = find_app(state, environment, app)?;
                 self.backups_of(state, app, to.as_deref())
             }
             StartRun::Drill { environment, app, from, host } => {
                 let app = find_app(state, environment, app)?;
-                let host =
-                    host.as_deref().map(|name| find_host(state, name)).transpose()?.map(|host| host.id);
-                self.drills_of(state, app, from.as_deref(), host)
+                let (_, policy) = self.outlined(state, app)?;
+                self.drills_as(state, app, &policy, from.as_deref(), host_named(state, host.as_deref())?)
             }
             StartRun::Check { repository, read_data } => {
                 let known = find_repository(state, repository)?;
@@ -148,15 +159,15 @@ impl App {
         }
     }
 
-    fn drills_of(
+    fn drills_as(
         &self,
         state: &State,
         app: &AppState,
+        policy: &Policy,
         from: Option<&str>,
         host: Option<HostId>,
     ) -> Result<Vec<Run>, AppError> {
-        let (_, policy) = self.outlined(state, app)?;
-        let from = destination(state, from, &policy)?;
+        let from = destination(state, from, policy)?;
         let Some(drills) = &policy.drills else {
             return Err(AppError::invalid("/app", format!("drills of {} are switched off", app.key)));
         };
@@ -217,6 +228,15 @@ impl App {
         let (runs, _) = seen.runs.as_ref().filter(|(_, at)| at.elapsed() < PROGRESS_FOR)?;
         runs.iter().find(|progress| progress.run == run.id).cloned()
     }
+}
+
+/// Whether the controllers' own state is meant.
+pub(super) fn is_controllers(environment: &str, app: &str) -> bool {
+    AppKey { environment: environment.to_owned(), name: app.to_owned() }.is_controllers()
+}
+
+fn host_named(state: &State, name: Option<&str>) -> Result<Option<HostId>, AppError> {
+    Ok(name.map(|name| find_host(state, name)).transpose()?.map(|host| host.id))
 }
 
 pub(super) fn begun(reply: &Reply) -> Vec<RunId> {

@@ -3,10 +3,14 @@
 use super::hosts::count;
 use super::ports::Group;
 use super::{App, AppError, Call, View};
+use crate::state::command::NewAudit;
 use crate::state::{Command, HostStatus, State};
+use omni_certs::{ClusterKey, KeyText};
 use omni_common::api::v1::{
-    ClusterHealth, ClusterStatus, ContainerCounts, ControllerCounts, HostCounts, LivenessTimes, VersionInfo,
+    ClusterHealth, ClusterKeyView, ClusterStatus, ContainerCounts, ControllerCounts, HostCounts,
+    LivenessTimes, VersionInfo,
 };
+use omni_common::domain::backup::Hidden;
 use omni_common::wire::{PROTOCOL_MAX, PROTOCOL_MIN};
 
 /// This build's version.
@@ -54,6 +58,20 @@ impl App {
     ) -> Result<View<LivenessTimes>, AppError> {
         let written = self.write(call, |_| Ok(Command::SetLiveness(times.into()))).await?;
         Ok(View { index: written.state.index, body: self.liveness(&written.state)? })
+    }
+
+    /// The cluster's key, for escrow. That it was asked for is in the audit trail before it is given out.
+    pub async fn reveal_cluster_key(&self, call: &Call) -> Result<View<ClusterKeyView>, AppError> {
+        let entry = self.audited(call, "cluster.key-reveal");
+        let build = |state: &State| {
+            let cluster = state.cluster.as_ref().ok_or(AppError::NoCluster)?.id;
+            Ok(Command::RecordAudit(vec![NewAudit { target: cluster.to_string(), ..entry.clone() }]))
+        };
+        let written = self.write(call, build).await?;
+        let cluster = written.state.cluster.as_ref().ok_or(AppError::NoCluster)?.id;
+        let text = KeyText { cluster, key: ClusterKey::clone(&self.cluster_key) }.reveal();
+        let body = ClusterKeyView { cluster, key: Hidden::new(text.as_str()) };
+        Ok(View { index: written.state.index, body })
     }
 
     /// What answers here.

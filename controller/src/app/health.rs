@@ -8,6 +8,7 @@ use crate::backup::AppStanding;
 use crate::state::{App as AppState, Goal, HostStatus, State};
 use omni_common::api::v1::{ClusterHealth, ContainerCounts, HealthCheck, HealthState, Protection};
 use omni_common::clock::Time;
+use std::sync::Arc;
 
 /// Names listed in a message; the rest is a number.
 const MAX_NAMED: usize = 5;
@@ -169,7 +170,7 @@ fn alerts(state: &State) -> HealthCheck {
 }
 
 /// Apps whose data would be lost, or that nobody has shown to come back, and repositories that are damaged.
-fn backups(state: &State, standings: &[(&AppState, AppStanding)]) -> HealthCheck {
+fn backups(state: &State, standings: &[(Arc<AppState>, AppStanding)]) -> HealthCheck {
     let look = Some("see `omni backup status`");
     let damaged =
         state.repositories.values().filter(|one| one.checked.is_some_and(|checked| !checked.passed));

@@ -1,10 +1,13 @@
 //! What holds for backups: of an app, and of all that say nothing else.
 
 use super::apps::find_app;
+use super::backups::is_controllers;
 use super::{App, AppError, Call, View};
-use crate::state::{App as AppState, BackupDefaults, Command, State};
+use crate::backup::{Policy, controllers, controllers_policy};
+use crate::state::{App as AppState, AppKey, BackupDefaults, Command, State};
 use omni_common::api::v1::{self as api, BackupPolicyView, DrillPolicyView, ItemView};
 use omni_common::domain::backup::{Item, PolicyOptions, Quiesce, Span, Take};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 impl App {
@@ -15,6 +18,9 @@ impl App {
         environment: &str,
         name: &str,
     ) -> Result<BackupPolicyView, AppError> {
+        if is_controllers(environment, name) {
+            return Ok(controllers_view(state));
+        }
         let app = find_app(state, environment, name)?;
         self.policy_view(state, app)
     }
@@ -28,7 +34,10 @@ impl App {
         policy: Option<PolicyOptions>,
     ) -> Result<View<BackupPolicyView>, AppError> {
         let build = |state: &State| {
-            let app = find_app(state, environment, name)?.key.clone();
+            let app = match is_controllers(environment, name) {
+                true => AppKey::controllers(),
+                false => find_app(state, environment, name)?.key.clone(),
+            };
             Ok(Command::SetBackupPolicy { app, policy: policy.clone().map(Box::new) })
         };
         let written = self.write(call, build).await?;
@@ -63,28 +72,51 @@ impl App {
     fn policy_view(&self, state: &State, app: &AppState) -> Result<BackupPolicyView, AppError> {
         let (outline, policy) = self.outlined(state, app)?;
         let items = outline.groups.iter();
-        Ok(BackupPolicyView {
-            environment: app.key.environment.clone(),
-            app: app.key.name.clone(),
-            skip: policy.skip,
-            to: policy.to,
-            copy_to: policy.copy_to,
-            schedule: policy.schedule_text,
-            time_zone: policy.time_zone,
-            jitter: span(policy.jitter),
-            max_duration: span(policy.max_duration),
-            max_age: span(policy.max_age),
-            retention: policy.retention,
-            drill: policy.drills.map(|drills| DrillPolicyView {
-                schedule: drills.schedule_text,
-                max_age: span(drills.max_age),
-                restore_within: span(drills.restore_within),
-                probes: drills.probes,
-            }),
-            items: items.map(|(group, items)| (group.clone(), items.iter().map(item).collect())).collect(),
-            by_hand: state.backup_policies.get(&app.key).map(|policy| PolicyOptions::clone(policy)),
-            fault: outline.fault.clone().or(policy.fault),
-        })
+        let items = items.map(|(group, items)| (group.clone(), items.iter().map(item).collect())).collect();
+        Ok(shown(state, &app.key, policy, items, outline.fault.clone()))
+    }
+}
+
+/// What holds for the controllers' own state.
+fn controllers_view(state: &State) -> BackupPolicyView {
+    let own = ItemView {
+        name: controllers::item(),
+        method: "state".to_owned(),
+        of: "the controllers".to_owned(),
+        quiesce: "none".to_owned(),
+    };
+    let items = BTreeMap::from([(controllers::GROUP.to_owned(), vec![own])]);
+    shown(state, &AppKey::controllers(), controllers_policy(state), items, None)
+}
+
+fn shown(
+    state: &State,
+    app: &AppKey,
+    policy: Policy,
+    items: BTreeMap<String, Vec<ItemView>>,
+    fault: Option<String>,
+) -> BackupPolicyView {
+    BackupPolicyView {
+        environment: app.environment.clone(),
+        app: app.name.clone(),
+        skip: policy.skip,
+        to: policy.to,
+        copy_to: policy.copy_to,
+        schedule: policy.schedule_text,
+        time_zone: policy.time_zone,
+        jitter: span(policy.jitter),
+        max_duration: span(policy.max_duration),
+        max_age: span(policy.max_age),
+        retention: policy.retention,
+        drill: policy.drills.map(|drills| DrillPolicyView {
+            schedule: drills.schedule_text,
+            max_age: span(drills.max_age),
+            restore_within: span(drills.restore_within),
+            probes: drills.probes,
+        }),
+        items,
+        by_hand: state.backup_policies.get(app).map(|policy| PolicyOptions::clone(policy)),
+        fault: fault.or(policy.fault),
     }
 }
 

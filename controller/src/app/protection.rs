@@ -2,10 +2,11 @@
 
 use super::backups::{host_name, millis};
 use super::{App, AppError};
-use crate::backup::{AppStanding, CopyStanding, standing};
+use crate::backup::{AppStanding, CopyStanding, controllers, controllers_standing, standing};
 use crate::state::{App as AppState, Goal, State};
 use omni_common::api::v1::{AppBackupView, CopyView, Page, Protection};
 use omni_common::clock::Time;
+use std::sync::Arc;
 use std::time::Duration;
 
 impl App {
@@ -15,14 +16,16 @@ impl App {
     }
 
     /// How the backups of every app that is to stay stand.
-    pub(super) fn standings<'a>(&self, state: &'a State) -> Vec<(&'a AppState, AppStanding)> {
+    /// The controllers' own state comes last.
+    pub(super) fn standings(&self, state: &State) -> Vec<(Arc<AppState>, AppStanding)> {
         let now = self.clock.now();
         let apps = state.apps.values().filter(|app| matches!(app.goal, Goal::Run | Goal::Stop));
-        apps.filter_map(|app| {
+        let of_apps = apps.filter_map(|app| {
             let outline = self.releases.outline(state, &app.wanted()?.spec)?;
-            Some((&**app, standing(state, app, &outline, now)))
-        })
-        .collect()
+            Some((Arc::clone(app), standing(state, app, &outline, now)))
+        });
+        let own = (Arc::new(controllers::app(state)), controllers_standing(state, now));
+        of_apps.chain([own]).collect()
     }
 
     fn view(&self, state: &State, app: &AppState, own: &AppStanding) -> AppBackupView {
@@ -75,6 +78,9 @@ fn copy(own: &CopyStanding) -> CopyView {
 /// What is lost when the host of an app's data dies now, and when the app is back.
 fn sentence(state: &State, app: &AppState, own: &AppStanding, protection: Protection) -> String {
     let key = &app.key;
+    if key.is_controllers() {
+        return of_controllers(own, protection);
+    }
     if protection == Protection::NotNeeded {
         return match own.policy.skip {
             true => format!("backups of {key} are switched off: its data goes with its host"),
@@ -96,6 +102,19 @@ fn sentence(state: &State, app: &AppState, own: &AppStanding, protection: Protec
         (Some(_), None) => format!(", and how long it takes to be back is not known ({})", own.drill_why),
     };
     format!("if {host} dies now, {loses}{back}")
+}
+
+/// The same of the controllers' own state.
+fn of_controllers(own: &AppStanding, protection: Protection) -> String {
+    match (protection, own.age) {
+        (Protection::NotNeeded, _) => {
+            "backups of the controllers are switched off: the cluster goes with them".to_owned()
+        }
+        (_, None) => format!("if all controllers are lost now, the cluster is lost ({})", own.why),
+        (_, Some(age)) => {
+            format!("if all controllers are lost now, what was decided in the last {} is gone", about(age))
+        }
+    }
 }
 
 /// A length of time as people say it.

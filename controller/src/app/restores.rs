@@ -1,7 +1,7 @@
 //! Restores: which snapshots come back where, and the run that does it.
 
 use super::apps::find_app;
-use super::backups::{begun, destination, host_name, millis};
+use super::backups::{begun, destination, host_name, is_controllers, millis};
 use super::hosts::find_host;
 use super::{App, AppError, Call, View};
 use crate::backup::{self, Set};
@@ -46,6 +46,11 @@ impl App {
     }
 
     fn found(&self, state: &State, body: &StartRestore) -> Result<Found, AppError> {
+        if is_controllers(&body.environment, &body.app) {
+            let why = "the controllers' state is not restored into a running cluster: a new one is made of it, with \
+                       `omni-controller restore`";
+            return Err(AppError::invalid("/app", why));
+        }
         let app = find_app(state, &body.environment, &body.app)?;
         check(body)?;
         let (_, policy) = self.outlined(state, app)?;

@@ -45,16 +45,10 @@ impl App {
         body: RevealSecret,
     ) -> Result<View<SecretValue>, AppError> {
         let name = secret_name(name)?;
-        let actor = &call.actor;
         let entry = NewAudit {
-            at: self.clock.now(),
-            who: actor.name.clone(),
-            role: actor.role.map(|role| role.as_str().to_owned()),
-            from: actor.from.clone(),
-            action: "secret.reveal".to_owned(),
             target: name.to_string(),
-            outcome: "done".to_owned(),
             detail: body.version.map(|version| format!("version {version}")),
+            ..self.audited(call, "secret.reveal")
         };
         let build = |state: &State| {
             pick(state, &name, body)?;
@@ -67,6 +61,21 @@ impl App {
             std::str::from_utf8(&bytes).map_err(|_| AppError::not_found("text in secret", name.as_str()))?;
         let body = SecretValue { name, version, value: Hidden::new(value) };
         Ok(View { index: written.state.index, body })
+    }
+
+    /// That something was given out, on its way into the audit trail.
+    pub(super) fn audited(&self, call: &Call, action: &str) -> NewAudit {
+        let actor = &call.actor;
+        NewAudit {
+            at: self.clock.now(),
+            who: actor.name.clone(),
+            role: actor.role.map(|role| role.as_str().to_owned()),
+            from: actor.from.clone(),
+            action: action.to_owned(),
+            target: String::new(),
+            outcome: "done".to_owned(),
+            detail: None,
+        }
     }
 
     /// Forgets a version of a secret, or all of it.

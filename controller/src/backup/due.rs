@@ -1,5 +1,6 @@
 //! Runs that are due: backups, tries again, copies, checks, prunes, drills.
 
+use super::controllers;
 use super::plan::{Ids, Outlines};
 use super::policy::{Policy, offset, policy};
 use crate::state::command::RunStep;
@@ -40,6 +41,7 @@ pub(super) fn steps(state: &State, outlines: &Outlines, now: Time, ids: &mut dyn
         due.copies(key, &policy);
         due.drills(app, &policy);
     }
+    due.controllers();
     for repository in state.repositories.values() {
         due.upkeep(repository);
     }
@@ -114,6 +116,37 @@ impl<'a> Due<'a> {
         let at = schedule.last(self.now.minus(later))?;
         let served = self.state.run_marks.get(&(kind, subject.to_owned())).copied().unwrap_or(since);
         (at > served).then(|| (at, self.now.since(at.plus(later))))
+    }
+
+    /// The controllers' own state, with its copies and drills. Any host can keep it.
+    fn controllers(&mut self) {
+        let policy = super::controllers_policy(self.state);
+        let (Some(to), false) = (policy.to.clone(), policy.skip || policy.fault.is_some()) else { return };
+        if self.state.cluster.is_none() {
+            return;
+        }
+        let app = controllers::app(self.state);
+        let subject = subject(Some(&app.key), Some(&controllers_instance()), "");
+        let open = self.is_open(RunKind::Backup, &subject, None);
+        if let Some((at, late)) =
+            self.due(RunKind::Backup, &subject, &policy.schedule, policy.jitter, Time::EPOCH)
+        {
+            let first = !self.state.run_marks.contains_key(&(RunKind::Backup, subject.clone()));
+            let wait = match first {
+                true => Some(Duration::ZERO),
+                false => self.made_up(&subject, &app.key, &controllers_instance(), &policy, late),
+            };
+            if let (false, Some(wait)) = (open, wait) {
+                let run = controllers_backup(self.ids.run(), &to, &policy);
+                self.start(Run { due: Some(at), not_before: self.now.plus(wait), ..run });
+            }
+            self.mark(RunKind::Backup, &subject, at);
+        } else if let (false, Some(again)) = (open, self.again(RunKind::Backup, &subject, None)) {
+            let run = controllers_backup(self.ids.run(), &to, &policy);
+            self.start(Run { due: again.due, not_before: self.now, attempt: again.attempt + 1, ..run });
+        }
+        self.copies(&app.key, &policy);
+        self.drills(&app, &policy);
     }
 
     fn backups(&mut self, app: &App, outline: &super::Outline, policy: &Policy) {
@@ -332,6 +365,20 @@ impl<'a> Due<'a> {
     }
 }
 
+/// The one instance of the controllers' state.
+fn controllers_instance() -> (String, u32) {
+    (controllers::GROUP.to_owned(), 0)
+}
+
+/// A backup of the controllers' state.
+pub(crate) fn controllers_backup(id: RunId, to: &str, policy: &Policy) -> Run {
+    Run {
+        app: Some(AppKey::controllers()),
+        instance: Some(controllers_instance()),
+        ..Run::new(id, RunTask::Backup { items: vec![controllers::item()] }, to, millis(policy.max_duration))
+    }
+}
+
 /// Everything that one run took of an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Set {
@@ -405,7 +452,8 @@ pub(crate) fn drill(
         app: Some(app.key.clone()),
         instance: Some(instance.clone()),
         release: set.release,
-        not_on: Some(set.host),
+        // The controllers' state lives on no host that could be proven to be another one.
+        not_on: Some(set.host).filter(|_| !app.key.is_controllers()),
         due,
         ..Run::new(id, task, repository, millis(drills.max_duration))
     }

@@ -64,8 +64,12 @@ fn left(state: &State, outlines: &Outlines, run: &Run, now: Time) -> i64 {
         return i64::MIN;
     }
     let Some(key) = run.app.as_ref().filter(|_| run.kind() == RunKind::Backup) else { return i64::MAX };
-    let (Some(app), Some(outline)) = (state.apps.get(key), outlines.get(key)) else { return i64::MAX };
-    let most = i64::try_from(policy(state, app, &outline.options).max_age.as_millis()).unwrap_or(i64::MAX);
+    let policy = match (state.apps.get(key), outlines.get(key)) {
+        (Some(app), Some(outline)) => policy(state, app, &outline.options),
+        _ if key.is_controllers() => super::controllers_policy(state),
+        _ => return i64::MAX,
+    };
+    let most = i64::try_from(policy.max_age.as_millis()).unwrap_or(i64::MAX);
     let newest = state
         .snapshots_of(key)
         .rev()

@@ -7,10 +7,12 @@
 //!                    ─▶ status.rs    how old the newest proven snapshot is, and how long a restore takes
 //! State, scheduler   ─▶ rescue.rs   what comes back elsewhere because its host is lost
 //! Run                ─▶ order.rs     what its host is told, secrets included
+//! controllers.rs: the controllers' own state, kept as if it were an app's
 //! ```
 //!
 //! The contract of schedules, limits, age and drills is `compose/backup/policies/README.md`.
 
+pub(crate) mod controllers;
 mod due;
 mod give;
 mod items;
@@ -24,7 +26,8 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use due::{Set, drill, newest_sets, sets};
+pub(crate) use controllers::{controllers_policy, controllers_standing};
+pub(crate) use due::{Set, controllers_backup, drill, newest_sets, sets};
 pub use items::{Outline, outline};
 pub use plan::{Ids, Look, Outlines, decide};
 pub use policy::{Drills, Policy, policy};

@@ -1,15 +1,16 @@
 //! What a host is told about a run, made when it asks: secrets are opened for it and kept nowhere.
 
 use super::policy::policy;
-use super::{Outline, Outlines};
+use super::{Outline, Outlines, controllers};
 use crate::state::{
     AppKey, BackupRepository, CredentialNames, RestoreInto, Run, RunTask, State, WantedItem, secret_context,
 };
 use omni_common::domain::SecretName;
 use omni_common::domain::app::AppSpec;
 use omni_common::domain::backup::{
-    BackupTask, CheckTask, CopyTask, Credentials, Destination, Forget, Hidden, Instance, ItemName,
-    LocationKind, Probe, PruneTask, ReadPart, Repository, RestoreItem, RestoreTask, RunOrder, TAG_APP, Task,
+    BackupTask, CheckTask, ControllersTask, ControllersWork, CopyTask, Credentials, Destination, Forget,
+    Hidden, Instance, ItemName, KeptState, LocationKind, Probe, PruneTask, ReadPart, Repository, RestoreItem,
+    RestoreTask, RunOrder, TAG_APP, Task,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -43,6 +44,16 @@ pub(crate) trait Opener {
 /// The order of a run.
 pub(crate) fn order(state: &State, run: &Run, opener: &dyn Opener) -> Result<RunOrder, OrderError> {
     let cx = Cx { state, run, opener };
+    if run.app.as_ref().is_some_and(AppKey::is_controllers)
+        && let Some(work) = cx.controllers()
+    {
+        let create = matches!(work, ControllersWork::Take { .. });
+        let repository = cx.repository(&run.repository, create)?;
+        let slot = format!("{}.0", controllers::GROUP);
+        let task = ControllersTask { app: AppKey::controllers().to_string(), slot, repository, work };
+        let task = Task::Controllers(Box::new(task));
+        return Ok(RunOrder { id: run.id, max_duration_ms: run.max_duration_ms, task });
+    }
     let task = match &run.task {
         RunTask::Backup { items } => Task::Backup(Box::new(cx.backup(items)?)),
         RunTask::Copy { snapshots } => Task::Copy(Box::new(CopyTask {
@@ -79,6 +90,28 @@ struct Cx<'a> {
 }
 
 impl Cx<'_> {
+    /// What is done with the controllers' own state; nothing for what is done with any data alike.
+    fn controllers(&self) -> Option<ControllersWork> {
+        let key = AppKey::controllers();
+        let facts = |id: &str| {
+            let mut known = self.state.snapshots_of(&key);
+            let own = known.find(|(key, _)| key.repository == self.run.repository && key.id == id);
+            own.map(|(_, one)| one.facts.clone()).unwrap_or_default()
+        };
+        match &self.run.task {
+            RunTask::Backup { .. } => Some(ControllersWork::Take { item: controllers::item() }),
+            RunTask::Drill { items, .. } => {
+                let kept = items.iter().map(|one| KeptState {
+                    item: one.item.clone(),
+                    snapshot: one.snapshot.clone(),
+                    facts: facts(&one.snapshot),
+                });
+                Some(ControllersWork::Prove { items: kept.collect() })
+            }
+            _ => None,
+        }
+    }
+
     fn backup(&self, items: &[ItemName]) -> Result<BackupTask, OrderError> {
         let (instance, outline) = self.instance()?;
         let found = items.iter().filter_map(|name| outline.item(&instance.group, name).cloned()).collect();
@@ -120,6 +153,11 @@ impl Cx<'_> {
             if here && !keep.is_empty() {
                 forget.push(Forget { tag: format!("{TAG_APP}={key}"), keep });
             }
+        }
+        let (key, keep) = (AppKey::controllers(), super::controllers_policy(self.state).retention);
+        let here = self.state.snapshots_of(&key).any(|(key, _)| key.repository == repository.name);
+        if here && !keep.is_empty() {
+            forget.push(Forget { tag: format!("{TAG_APP}={key}"), keep });
         }
         let max_unused = repository.prune.as_ref().and_then(|upkeep| upkeep.max_unused.clone());
         Ok(PruneTask { repository: self.open(repository, false)?, forget, max_unused })

@@ -144,7 +144,8 @@ pub fn policy(state: &State, app: &App, release: &PolicyOptions) -> Policy {
     let by_hand = state.backup_policies.get(&app.key).map(|policy| PolicyOptions::clone(policy));
     let said = by_hand.unwrap_or_default().over(release.clone()).over(state.backup_defaults.policy.clone());
     let groups = app.wanted().into_iter().flat_map(|release| release.groups.values());
-    let tier = of_tier(groups.map(|group| group.tier).min().unwrap_or(Tier::Standard));
+    let none = if app.key.is_controllers() { Tier::Critical } else { Tier::Standard };
+    let tier = of_tier(groups.map(|group| group.tier).min().unwrap_or(none));
     let only = || {
         let mut all = state.repositories.keys();
         all.next().filter(|_| all.next().is_none()).cloned()

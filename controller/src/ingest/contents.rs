@@ -1,12 +1,13 @@
-//! Answers what agents ask for: specifications and files of releases and logins to registries here, images in `images.rs`.
+//! Answers what agents ask for: specifications and files of releases, logins to registries and the controllers' own state here,
+//! images in `images.rs`.
 
 use super::accept::Gateway;
 use super::sessions::Session;
 use super::{images, runs};
-use crate::state::{State, secret_context};
+use crate::state::{AppKey, RunKind, State, secret_context};
 use omni_common::domain::Registry;
 use omni_common::domain::app::ContentDigest;
-use omni_common::ids::HostId;
+use omni_common::ids::{HostId, RunId};
 use omni_common::wire::{HostReply, HostRequest, ImageWanted};
 use omni_transport::{FrameReader, FrameWriter, RecvStream, SendStream, TransportError};
 use std::sync::Arc;
@@ -20,6 +21,8 @@ const AT_ONCE: usize = 8;
 const IMAGES_AT_ONCE: usize = 2;
 /// An agent that opens a stream asks within this time, and takes the answer within it.
 const WITHIN: Duration = Duration::from_secs(30);
+/// An agent that keeps the controllers' state takes a piece of it within this time.
+const STALLED: Duration = Duration::from_secs(300);
 /// Bytes in one frame.
 const CHUNK: usize = 256 << 10;
 
@@ -45,14 +48,23 @@ pub(super) async fn serve(gateway: Arc<Gateway>, session: Arc<Session>) -> Trans
             drop(slot);
             match rest {
                 Ok(None) => {}
-                Ok(Some(asked)) => image(&gateway, host, asked, &images).await,
+                Ok(Some(Longer::Image(asked))) => image(&gateway, host, *asked, &images).await,
+                Ok(Some(Longer::State(run, replies))) => state(&gateway, host, run, replies).await,
                 Err(_) => tracing::debug!(node = %host, "an agent did not take the content it asked for"),
             }
         });
     }
 }
 
-/// An image was asked for: that takes longer.
+/// What takes longer than a content.
+enum Longer {
+    /// An image was asked for.
+    Image(Box<ImageAsked>),
+    /// The controllers' state, for a run.
+    State(RunId, FrameWriter<HostReply>),
+}
+
+/// An image was asked for.
 struct ImageAsked {
     wanted: ImageWanted,
     requests: FrameReader<HostRequest>,
@@ -73,12 +85,7 @@ async fn image(gateway: &Gateway, host: HostId, asked: ImageAsked, images: &Sema
     }
 }
 
-async fn answer(
-    gateway: &Gateway,
-    host: HostId,
-    send: SendStream,
-    receive: RecvStream,
-) -> Option<ImageAsked> {
+async fn answer(gateway: &Gateway, host: HostId, send: SendStream, receive: RecvStream) -> Option<Longer> {
     let mut replies = FrameWriter::new(send);
     let mut requests = FrameReader::<HostRequest>::new(receive);
     let outcome = match requests.next().await {
@@ -87,7 +94,10 @@ async fn answer(
             runs::order(gateway, host, id).map_err(|(code, message)| failed(code, message))
         }
         Ok(Some(HostRequest::Login(registry))) => login(gateway, host, &registry),
-        Ok(Some(HostRequest::Image(wanted))) => return Some(ImageAsked { wanted, requests, replies }),
+        Ok(Some(HostRequest::Image(wanted))) => {
+            return Some(Longer::Image(Box::new(ImageAsked { wanted, requests, replies })));
+        }
+        Ok(Some(HostRequest::State(run))) => return Some(Longer::State(run, replies)),
         Ok(None) => return None,
         Err(error) => Err(failed("invalid", error.to_string())),
     };
@@ -107,6 +117,54 @@ async fn deliver(replies: &mut FrameWriter<HostReply>, bytes: &[u8]) -> Result<(
         replies.send(&HostReply::Chunk(chunk.to_vec())).await.map_err(|error| error.to_string())?;
     }
     replies.send(&HostReply::End).await.map_err(|error| error.to_string())
+}
+
+/// The controllers' own state, when a run of this host is to keep it.
+async fn state(gateway: &Gateway, host: HostId, run: RunId, mut replies: FrameWriter<HostReply>) {
+    let sent = match sealed_state(gateway, host, run).await {
+        Ok(bytes) => send_slowly(&mut replies, &bytes).await,
+        Err(refusal) => replies.send(&refusal).await.map_err(|error| error.to_string()),
+    };
+    match sent {
+        Ok(()) => tracing::debug!(node = %host, %run, "handed over the controllers' state"),
+        Err(error) => tracing::warn!(node = %host, %run, error, "the controllers' state was not taken"),
+    }
+    replies.finish();
+}
+
+async fn sealed_state(gateway: &Gateway, host: HostId, run: RunId) -> Result<Vec<u8>, HostReply> {
+    let state = gateway.store.current();
+    if !keeps_state(&state, host, run) {
+        return Err(failed("not_found", "this host has no such run".to_owned()));
+    }
+    let (issuer, now) = (gateway.issuer.clone(), gateway.clock.now());
+    // A large state takes a second, and heartbeats must not wait for it.
+    let sealed = tokio::task::spawn_blocking(move || issuer.seal_state(&state, now)).await;
+    let sealed = sealed.map_err(|error| failed("unavailable", error.to_string()))?;
+    sealed.map_err(|error| failed("unavailable", error.to_string()))
+}
+
+/// Whether a run is a backup of the controllers that this host is to do.
+fn keeps_state(state: &State, host: HostId, run: RunId) -> bool {
+    state.runs.get(&run).is_some_and(|run| {
+        run.host == Some(host)
+            && !run.state.is_over()
+            && run.app.as_ref().is_some_and(AppKey::is_controllers)
+            && run.kind() == RunKind::Backup
+    })
+}
+
+/// As fast as it is taken, if it is taken at all: restic writes it to wherever the repository is.
+async fn send_slowly(replies: &mut FrameWriter<HostReply>, bytes: &[u8]) -> Result<(), String> {
+    let last = [HostReply::End];
+    let frames = bytes.chunks(CHUNK).map(|chunk| HostReply::Chunk(chunk.to_vec())).chain(last);
+    for frame in frames {
+        match tokio::time::timeout(STALLED, replies.send(&frame)).await {
+            Ok(sent) => sent.map_err(|error| error.to_string())?,
+            Err(_) => return Err(format!("nothing was taken for {} s", STALLED.as_secs())),
+        }
+    }
+    Ok(())
 }
 
 /// The bytes, when an allocation of this host needs them.

@@ -1,5 +1,6 @@
 //! Issues certificates with the cluster's root key, which lies in the replicated state under the cluster key.
 
+use crate::recovery::file::{self, FileError};
 use crate::state::{Cluster, State};
 use omni_certs::{Authority, ClusterKey, Identity, Issued, Role, lifetimes};
 use omni_common::clock::Time;
@@ -59,6 +60,11 @@ impl Issuer {
         sealed: &[u8],
     ) -> Result<zeroize::Zeroizing<Vec<u8>>, omni_certs::Error> {
         self.key.open(context, sealed)
+    }
+
+    /// The whole state as a file for outside of the cluster.
+    pub(crate) fn seal_state(&self, state: &State, now: Time) -> Result<Vec<u8>, FileError> {
+        file::write(state, &self.key, now)
     }
 
     /// How long a host's certificate holds.

@@ -22,6 +22,9 @@ use std::time::Duration;
 /// Sweeps come several times a second. After a pause longer than this, silence says something about this
 /// controller and nothing about the hosts.
 const BLIND: Duration = Duration::from_secs(2);
+/// A host that was heard of before the controllers were restored has so long to come back before it counts as down: its
+/// agent may have to find the new controllers first, and nothing is moved meanwhile.
+const RETURN: Duration = Duration::from_secs(300);
 
 /// What was last heard of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +88,7 @@ impl Detector {
                 let heard = self.heard.get(&host.id);
                 let config = host.liveness.unwrap_or(default);
                 let leased = self.earned.get(&host.id).copied().unwrap_or_default().max(inherited);
-                let status = match judge(host.status, heard.map(|heard| heard.at), self.began, now, &config) {
+                let status = match judge(host, heard.map(|heard| heard.at), self.began, now, &config) {
                     // Times may have become shorter since.
                     HostStatus::Down if now < leased && host.status == HostStatus::Up => HostStatus::Suspect,
                     HostStatus::Down if now < leased => host.status,
@@ -118,17 +121,23 @@ impl Detector {
 
 /// A host's status at `now`, given what it was.
 fn judge(
-    before: HostStatus,
+    host: &Host,
     heard: Option<Duration>,
     began: Duration,
     now: Duration,
     config: &LivenessConfig,
 ) -> HostStatus {
     let millis = |ms: u32| Duration::from_millis(ms.into());
+    let before = host.status;
     let Some(at) = heard else {
         // Not heard since this controller leads: nothing new is known until a full window has passed.
-        let full_window = now.saturating_sub(began) >= millis(config.down_ms());
-        return if full_window && before != HostStatus::Pending { HostStatus::Down } else { before };
+        let window = match (before, host.boot) {
+            // It has never been heard of.
+            (HostStatus::Pending, None) => return before,
+            (HostStatus::Pending, Some(_)) => RETURN.max(millis(config.down_ms())),
+            _ => millis(config.down_ms()),
+        };
+        return if now.saturating_sub(began) >= window { HostStatus::Down } else { before };
     };
     let silence = now.saturating_sub(at);
     if silence >= millis(config.down_ms()) {
@@ -221,6 +230,17 @@ mod tests {
             detector.sweep(&hosts, secs(1_008)).into_iter().map(|t| (t.host, t.status)).collect();
         let id = HostId::from_u128;
         assert_eq!(down, [(id(1), HostStatus::Down), (id(2), HostStatus::Down)]);
+    }
+
+    #[test]
+    fn a_host_of_before_a_restore_has_minutes_to_come_back() {
+        let known = Host { boot: Some(BOOT), ..host(1, HostStatus::Pending) };
+        let hosts = state(vec![known, host(2, HostStatus::Pending)]);
+        let mut detector = Detector::new(secs(0));
+        assert_eq!(sweep_each_second(&mut detector, &hosts, 0, 299), []);
+        let found: Vec<_> =
+            detector.sweep(&hosts, secs(300)).into_iter().map(|one| (one.host, one.status)).collect();
+        assert_eq!(found, [(HostId::from_u128(1), HostStatus::Down)], "the other one has never been there");
     }
 
     #[test]

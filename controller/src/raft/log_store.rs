@@ -161,12 +161,17 @@ fn load(image: LogImage) -> io::Result<Memory> {
     Ok(memory)
 }
 
+/// The entries of a log at rest, by index.
+pub(super) fn entries(image: LogImage) -> io::Result<BTreeMap<u64, Entry>> {
+    Ok(load(image)?.entries.into_iter().map(|(index, kept)| (index, kept.entry)).collect())
+}
+
 fn decode<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> io::Result<T> {
     omni_common::codec::decode_limited::<T, { omni_common::codec::MAX_PEER_FRAME }>(bytes)
         .map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e.to_string()))
 }
 
-fn encode<T: serde::Serialize>(value: &T) -> io::Result<Vec<u8>> {
+pub(super) fn encode<T: serde::Serialize>(value: &T) -> io::Result<Vec<u8>> {
     omni_common::codec::encode_limited::<T, { omni_common::codec::MAX_PEER_FRAME }>(value)
         .map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e.to_string()))
 }

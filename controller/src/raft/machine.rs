@@ -38,7 +38,7 @@ impl Machine {
     }
 }
 
-fn invalid(error: snapshot::SnapshotError) -> io::Error {
+pub(super) fn invalid(error: snapshot::SnapshotError) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error.to_string())
 }
 

@@ -5,6 +5,7 @@ use super::compaction;
 use super::log_store::{DiskHealth, LogStore, SyncLatency};
 use super::machine::Machine;
 use super::network::Factory;
+use super::seed::{LOG, SNAPSHOTS};
 use super::snapshots::{FileSnapshots, MemorySnapshots, SnapshotStore};
 use super::types::{LogData, Member, Raft, StoredMembership, Types};
 use crate::links::Links;
@@ -169,8 +170,8 @@ impl RaftNode {
     ) -> io::Result<Self> {
         let (log, snapshots): (LogStore, Arc<dyn SnapshotStore>) = match disk {
             Disk::Folder(dir) => {
-                let backend: Box<dyn LogBackend> = Box::new(RedbBackend::open(&dir.join("raft.redb"))?);
-                (LogStore::open(backend)?, Arc::new(FileSnapshots::open(&dir.join("snapshots"))?))
+                let backend: Box<dyn LogBackend> = Box::new(RedbBackend::open(&dir.join(LOG))?);
+                (LogStore::open(backend)?, Arc::new(FileSnapshots::open(&dir.join(SNAPSHOTS))?))
             }
             Disk::Memory(disk) => {
                 let log = LogStore::open_simulated(Box::new(disk.log.clone()), disk.latency.clone())?;

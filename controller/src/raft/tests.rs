@@ -122,3 +122,52 @@ async fn a_damaged_snapshot_is_an_error_and_not_an_empty_state() {
     let Err(error) = Machine::open(snapshots) else { panic!("a damaged snapshot was opened") };
     assert!(error.to_string().contains("damaged"), "{error}");
 }
+
+/// A group that begins from a state goes on with its log after it, and its disk can be read when it has stopped.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_begins_from_a_state_and_its_disk_tells_the_newest_one() {
+    use super::{Disk, Pace, RaftNode, newest, seed};
+    use crate::links::Links;
+    use crate::state::{Actor, Command, Proposal, State};
+    use omni_common::clock::Time;
+    use omni_common::ids::{ControllerId, RequestId};
+    use omni_common::wire::ALPN_RAFT;
+
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let id = ControllerId(1_001);
+    let begin = State { index: 1_000_000_000_000, next_controller: 1_002, ..State::default() };
+    seed(dir.path(), id, "c:7600".to_owned(), &begin).expect("an empty folder");
+    // Interrupted before the end, it is done again.
+    seed(dir.path(), id, "c:7600".to_owned(), &begin).expect("nothing but what was seeded");
+    assert_eq!(newest(dir.path()).expect("reads"), begin);
+
+    let network = omni_transport::sim::SimNet::new(1).endpoint("c", None);
+    let links = Links::new(network, ALPN_RAFT);
+    let node = RaftNode::start(id, Pace::default(), Disk::Folder(dir.path()), links).await.expect("starts");
+    assert_eq!(node.leader_change(None).await, Some(id));
+    let proposal = Proposal {
+        request: RequestId::from_u128(1),
+        fingerprint: None,
+        at: Time::from_secs(1),
+        actor: Actor::system(),
+        command: Command::CreateEnvironment("staging".to_owned()),
+    };
+    let (index, outcome) = node.write(Arc::new(proposal)).await.expect("it leads");
+    assert!(outcome.is_ok() && index > begin.index, "{outcome:?} at {index}");
+    let state = node.store().at_least(index).await;
+    node.shutdown().await;
+    drop(node);
+    // The log's writer ends with the last who holds it.
+    let found = loop {
+        match newest(dir.path()) {
+            Ok(found) => break found,
+            Err(error) if error.to_string().contains("already open") => tokio::task::yield_now().await,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    assert_eq!(found.environments, state.environments);
+    let Err(error) = seed(dir.path(), id, "c:7600".to_owned(), &begin) else {
+        panic!("a log was written over")
+    };
+    assert!(error.to_string().contains("log of another controller"), "{error}");
+}

@@ -16,8 +16,10 @@ pub mod snapshot;
 mod tests;
 #[cfg(test)]
 mod tests_backups;
+#[cfg(test)]
+mod tests_restored;
 
-pub(crate) use apply::is_quiet;
+pub(crate) use apply::{Restoration, first_controller, is_quiet, restored};
 pub use apply::{apply, apply_to};
 pub use command::{Actor, ActorKind, Command, NewEvent, Outcome, Proposal, Refusal, RefusalCode, Reply};
 pub use model::*;

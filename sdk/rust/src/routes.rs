@@ -7,11 +7,11 @@ use crate::client::Client;
 use crate::error::Result;
 use omni_common::api::v1::{
     AlertView, AlertmanagerMessage, AlertsQuery, AlertsTaken, ApiTokenCreated, ApiTokenView, AuditEntry,
-    AuditQuery, ClusterHealth, ClusterStatus, ContainerView, ContainersQuery, ControllerView, CreateApiToken,
-    CreateEnvironment, CreateJoinToken, DrainHost, EnvironmentView, Event, EventsQuery, HostMetrics,
-    HostView, HostsQuery, ImageView, ImagesQuery, JoinTokenCreated, JoinTokenView, Leadership, LivenessTimes,
-    MetricsQuery, Page, Processes, SystemView, TokensQuery, TransferLeadership, UpdateHost, VersionInfo,
-    WhoAmI,
+    AuditQuery, ClusterHealth, ClusterKeyView, ClusterStatus, ContainerView, ContainersQuery, ControllerView,
+    CreateApiToken, CreateEnvironment, CreateJoinToken, DrainHost, EnvironmentView, Event, EventsQuery,
+    HostMetrics, HostView, HostsQuery, ImageView, ImagesQuery, JoinTokenCreated, JoinTokenView, Leadership,
+    LivenessTimes, MetricsQuery, Page, Processes, SystemView, TokensQuery, TransferLeadership, UpdateHost,
+    VersionInfo, WhoAmI,
 };
 use omni_common::ids::{ControllerId, TokenId};
 use reqwest::Method;
@@ -61,6 +61,11 @@ impl Client {
     /// Sets how host failure is detected.
     pub async fn set_liveness(&self, times: &LivenessTimes) -> Result<LivenessTimes> {
         self.write(Call::change(Method::PUT, &["api", "v1", "liveness"]).body(times)).await
+    }
+
+    /// The cluster's key, for escrow. The cluster writes down that it was asked for.
+    pub async fn reveal_cluster_key(&self) -> Result<ClusterKeyView> {
+        self.write(Call::change(Method::POST, &["api", "v1", "cluster", "key", "reveal"])).await
     }
 
     /// Metrics of the answering controller and its hosts, in Prometheus' text format.

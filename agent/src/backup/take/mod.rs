@@ -105,7 +105,7 @@ fn labels(context: &Context<'_>, place: &Place<'_>, item: &Item) -> Result<Label
     Ok(Labels { tags, ..Labels::default() })
 }
 
-fn fill(outcome: &mut ItemOutcome, report: &BackupReport, facts: Facts) {
+pub(super) fn fill(outcome: &mut ItemOutcome, report: &BackupReport, facts: Facts) {
     outcome.snapshot = report.snapshot.as_ref().map(|id| id.as_str().to_owned());
     (outcome.bytes, outcome.files) = (report.bytes, report.files);
     outcome.added_bytes = report.bytes_stored.unwrap_or(report.bytes_added);

@@ -1,5 +1,6 @@
 //! Backups with the real restic and an engine made of folders and shells.
 
+mod controllers;
 mod drills;
 mod engine;
 mod files;
@@ -44,6 +45,10 @@ struct Bed {
 
 impl Bed {
     async fn new() -> Self {
+        Self::with_states(Arc::new(crate::backup::controllers::Nobody)).await
+    }
+
+    async fn with_states(states: Arc<dyn StateSource>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         for name in ["cache", "work", "home", "docker"] {
             std::fs::create_dir(folder.path().join(name)).expect("our own folder");
@@ -59,7 +64,7 @@ impl Bed {
             folder.path().join("work"),
             Dirs { files: folder.path().join("apps"), secrets: folder.path().join("secrets") },
         );
-        let backups = Arc::new(Backups::new(shared));
+        let backups = Arc::new(Backups::new(shared.with_states(states)));
         Self { folder, docker, backups, runs: 1.into() }
     }
 

@@ -2,6 +2,7 @@
 
 use super::ContainerCounts;
 use crate::clock::Time;
+use crate::domain::backup::Hidden;
 use crate::ids::{ClusterId, ControllerId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -122,4 +123,14 @@ pub struct ClusterHealth {
 pub struct Liveness {
     /// `true` when it can.
     pub ok: bool,
+}
+
+/// The cluster's key: it opens every secret of the cluster, and copies of the controllers' state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ClusterKeyView {
+    /// Whose key it is.
+    pub cluster: ClusterId,
+    /// The key as `omni-controller restore` takes it: `omni-key1.…`.
+    #[schema(value_type = String)]
+    pub key: Hidden,
 }

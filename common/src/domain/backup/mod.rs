@@ -27,12 +27,19 @@ pub use options::{
     common_options, option_fault, policy_options, service_options,
 };
 pub use order::{
-    BackupTask, CheckTask, CopyTask, Credentials, Destination, Forget, Instance, Probe, PruneTask, ReadPart,
-    Repository, RestoreItem, RestoreTask, RunOrder, Task,
+    BackupTask, CheckTask, ControllersTask, ControllersWork, CopyTask, Credentials, Destination, Forget,
+    Instance, KeptState, Probe, PruneTask, ReadPart, Repository, RestoreItem, RestoreTask, RunOrder, Task,
 };
 pub use outcome::{ItemOutcome, Phase, RunOutcome, RunProgress, RunState};
 pub use schedule::{InvalidSchedule, Schedule};
 pub use span::{InvalidSpan, Span};
+
+/// Environment that the controllers' own state is kept under. No environment can have that name.
+pub const CONTROLLERS_ENVIRONMENT: &str = "@omni";
+/// Name that the controllers' own state is kept under, as if it were an app's.
+pub const CONTROLLERS_APP: &str = "controllers";
+/// Name of the one file in a snapshot of the controllers' state.
+pub const CONTROLLERS_FILE: &str = "omni-controllers.state";
 
 /// Tag of every snapshot: `omni-app=ENVIRONMENT/APP`.
 pub const TAG_APP: &str = "omni-app";

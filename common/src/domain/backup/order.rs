@@ -31,6 +31,8 @@ pub enum Task {
     Prune(PruneTask),
     /// Bring data back.
     Restore(Box<RestoreTask>),
+    /// Keep the state of the controllers, or prove that it was kept.
+    Controllers(Box<ControllersTask>),
 }
 
 /// An instance of a group of an app on the host.
@@ -57,6 +59,46 @@ pub struct BackupTask {
     pub items: Vec<Item>,
     /// Where to.
     pub to: Repository,
+}
+
+/// Keep the state of the controllers, or prove that it was kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ControllersTask {
+    /// Whose tags its snapshots carry: environment and name.
+    pub app: String,
+    /// The same: group and slot.
+    pub slot: String,
+    /// Where it lies.
+    pub repository: Repository,
+    /// Which of the two.
+    pub work: ControllersWork,
+}
+
+/// What is done with the state of the controllers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ControllersWork {
+    /// It is asked of the gateway, and kept.
+    Take {
+        /// Under this name.
+        item: ItemName,
+    },
+    /// Snapshots of it are read again, and have to be what was kept.
+    Prove {
+        /// Which.
+        items: Vec<KeptState>,
+    },
+}
+
+/// A snapshot of the controllers' state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptState {
+    /// The name that it was kept under.
+    pub item: ItemName,
+    /// Full id of the snapshot.
+    pub snapshot: String,
+    /// What was written down about it when it was taken.
+    pub facts: BTreeMap<String, String>,
 }
 
 /// Copy snapshots.

@@ -168,6 +168,7 @@ pub(super) fn host_requests() -> Samples<HostRequest> {
         ("content", HostRequest::Content(ContentDigest::of(b"services: {}"))),
         ("image", HostRequest::Image(image)),
         ("run", HostRequest::Run(RunId::from_u128(0xc1))),
+        ("state", HostRequest::State(RunId::from_u128(0xc1))),
         ("login", HostRequest::Login(Registry::of_image("registry.lan:5000/web"))),
     ]
 }

@@ -4,8 +4,8 @@ use super::{Reply, Site};
 use crate::state::{ApiRole, RefusalCode};
 use axum::http::Method;
 use omni_common::api::v1::{
-    AppBackupView, AppView, BackupDefaults, BackupPolicyView, Page, Protection, RepositoryView, RunView,
-    SecretValue, SecretView, SnapshotView,
+    AppBackupView, AppView, BackupDefaults, BackupPolicyView, ClusterKeyView, Page, Protection,
+    RepositoryView, RunView, SecretValue, SecretView, SnapshotView,
 };
 use serde_json::{Value, json};
 
@@ -165,6 +165,79 @@ async fn what_is_unproven_is_never_green() {
     let body = json!({"environment": "default", "app": "shop", "dry_run": true});
     site.post("/api/v1/backup/restores", body).await.problem(404, "not_found");
     assert!(site.get("/api/v1/backup/snapshots").await.ok::<Page<SnapshotView>>().items.is_empty());
+}
+
+#[tokio::test]
+async fn the_controllers_are_backed_up_like_an_app_and_not_restored_like_one() {
+    let site = Site::new();
+    site.bench.change(|state| state.cluster = Some(cluster()));
+    let own = async || {
+        let status: Page<AppBackupView> = site.get("/api/v1/backup/status").await.ok();
+        let own = status.items.last().expect("they are always there").clone();
+        assert_eq!((own.environment.as_str(), own.app.as_str()), ("@omni", "controllers"));
+        own
+    };
+    let unprotected = own().await;
+    assert_eq!(unprotected.protection, Protection::Unprotected);
+    assert!(
+        unprotected.sentence.contains("the cluster is lost (there is no repository"),
+        "{}",
+        unprotected.sentence
+    );
+    let text = site.get("/metrics").await.text();
+    let line = "omni_backup_protected{app=\"controllers\",component=\"omni\",environment=\"@omni\"} 0";
+    assert!(text.contains(line), "{text}");
+    let body = json!({"backup": {"environment": "@omni", "app": "controllers"}});
+    site.post("/api/v1/backup/runs", body.clone()).await.problem(400, "invalid");
+    for name in ["home", "away"] {
+        let location = format!("rest:https://{name}.example.org:8000/x");
+        site.post("/api/v1/backup/repositories", json!({"name": name, "location": location}))
+            .await
+            .ok::<RepositoryView>();
+    }
+    assert!(own().await.sentence.contains("no repository is named"), "of two, none is meant");
+    let path = "/api/v1/backup/policies/@omni/controllers";
+    let policy: BackupPolicyView = put(&site, path, json!({"to": "home", "copy_to": ["away"]})).await.ok();
+    assert_eq!((policy.to.as_deref(), policy.fault), (Some("home"), None));
+    assert_eq!(policy.items["main"][0].method, "state");
+    let runs: Page<RunView> = site.post("/api/v1/backup/runs", body).await.ok();
+    assert_eq!((runs.items.len(), runs.items[0].repository.as_str()), (1, "home"));
+    let body = json!({"environment": "@omni", "app": "controllers", "dry_run": true});
+    let problem = site.post("/api/v1/backup/restores", body).await.problem(400, "invalid");
+    let text = serde_json::to_string(&problem).expect("plain");
+    assert!(text.contains("omni-controller restore"), "{text}");
+    put(&site, "/api/v1/backup/policies/@omni/other", json!({})).await.problem(404, "not_found");
+}
+
+#[tokio::test]
+async fn the_key_is_given_to_admins_and_that_is_written_down() {
+    let site = Site::new();
+    let path = "/api/v1/cluster/key/reveal";
+    site.bench.change(|state| state.cluster = Some(cluster()));
+    site.call(Method::POST, path, ApiRole::Operator, Some(json!(null))).await.problem(403, "forbidden");
+    let view: ClusterKeyView = site.post(path, json!(null)).await.ok();
+    let key: omni_certs::KeyText = view.key.reveal().parse().expect("a key");
+    assert_eq!((key.cluster, key.key.as_bytes()), (view.cluster, site.bench.app.cluster_key.as_bytes()));
+    let state = site.bench.app.store.current();
+    let (_, told) = state.audit.get_max().expect("it was written down");
+    assert_eq!(
+        (told.action.as_str(), told.target.as_str()),
+        ("cluster.key-reveal", &*view.cluster.to_string())
+    );
+    let bytes = crate::state::snapshot::encode(&state).expect("encodes");
+    let plain = zstd::stream::decode_all(&bytes[16..]).expect("unpacks");
+    let text = view.key.reveal().as_bytes();
+    assert!(!plain.windows(text.len()).any(|window| window == text), "the answer is not kept");
+}
+
+fn cluster() -> crate::state::Cluster {
+    crate::state::Cluster {
+        id: omni_common::ids::ClusterId::mint(),
+        created: crate::app::testing::NOW,
+        ca_cert: vec![1],
+        ca_key_sealed: vec![2],
+        liveness: crate::state::LivenessConfig::default(),
+    }
 }
 
 #[tokio::test]

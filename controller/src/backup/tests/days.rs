@@ -2,7 +2,7 @@
 
 use super::world::{World, at, badly, host, key, well};
 use crate::backup::standing;
-use crate::state::{Command, Goal, HostStatus, RestoreInto, Run, RunKind, RunTask, WantedItem};
+use crate::state::{AppKey, Command, Goal, HostStatus, RestoreInto, Run, RunKind, RunTask, WantedItem};
 use omni_common::domain::AllocationState;
 use omni_common::domain::backup::{PolicyOptions, RunState, Span};
 use omni_common::ids::RunId;
@@ -37,6 +37,41 @@ fn a_day_of_the_critical_tier() {
     let rules = standing_of(&world).three_two_one;
     assert_eq!((rules.copies, rules.media, rules.offsite), (3, 1, 1));
     assert!(rules.missing.iter().any(|why| why.contains("medium")), "{:?}", rules.missing);
+}
+
+#[test]
+fn the_controllers_own_state_is_kept_like_an_app_of_the_critical_tier() {
+    let mut world = World::new("2026-11-23T00:30:00Z");
+    world.state.cluster = Some(crate::state::Cluster {
+        id: omni_common::ids::ClusterId::mint(),
+        created: world.now,
+        ca_cert: Vec::new(),
+        ca_key_sealed: Vec::new(),
+        liveness: crate::state::LivenessConfig::default(),
+    });
+    let standing = |world: &World| crate::backup::controllers_standing(&world.state, world.now);
+    world.live(60);
+    let own = standing(&world);
+    assert!(own.overdue && own.policy.fault.is_some(), "two repositories, and nobody said which: {own:?}");
+    let policy = PolicyOptions {
+        to: Some("home".to_owned()),
+        copy_to: Some(vec!["away".to_owned()]),
+        ..PolicyOptions::default()
+    };
+    let app = AppKey::controllers();
+    let set = Command::SetBackupPolicy { app: app.clone(), policy: Some(Box::new(policy)) };
+    world.apply(set).expect("the controllers have a policy");
+    world.live(24 * 60);
+    let of = |world: &World, kind| {
+        let runs = world.state.runs.values();
+        runs.filter(|run| run.kind() == kind && run.app.as_ref() == Some(&app)).count()
+    };
+    assert_eq!((of(&world, RunKind::Backup), of(&world, RunKind::Copy)), (25, 25));
+    let own = standing(&world);
+    assert!(!own.overdue && own.age.expect("proven") <= Duration::from_secs(95 * 60), "{own:?}");
+    world.live(24 * 60);
+    assert_eq!(of(&world, RunKind::Drill), 1, "on Tuesdays, on any host");
+    assert!(!standing(&world).drill_overdue);
 }
 
 #[test]

@@ -11,11 +11,13 @@ mod controllers;
 mod hosts;
 mod records;
 mod repositories;
+mod restoration;
 mod runs;
 mod secrets;
 mod snapshots;
 mod users;
 
+pub(crate) use restoration::{Restoration, first_controller, restored};
 pub(crate) use runs::is_quiet;
 
 use super::command::{ActorKind, Command, Outcome, Proposal, Refusal, RefusalCode, Reply, Steer, UserPatch};

@@ -114,7 +114,7 @@ pub(super) fn set_policy(
     app: &AppKey,
     policy: Option<&PolicyOptions>,
 ) -> Result<Reply, Refusal> {
-    if !state.apps.contains_key(app) {
+    if !app.is_controllers() && !state.apps.contains_key(app) {
         return Err(Refusal::new(RefusalCode::NotFound, format!("no app `{app}`")));
     }
     match policy {

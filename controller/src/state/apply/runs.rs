@@ -46,7 +46,9 @@ fn begin(state: &mut State, new: &Run, stop: bool, proposal: &Proposal) -> Resul
     }
     if run.is_in_place() {
         make_way(state, &mut run, stop, proposal)?;
-    } else if let Some(app) = run.app.as_ref().filter(|app| !state.apps.contains_key(*app)) {
+    } else if let Some(app) =
+        run.app.as_ref().filter(|app| !app.is_controllers() && !state.apps.contains_key(*app))
+    {
         return Err(Refusal::new(RefusalCode::NotFound, format!("no app `{app}`")));
     }
     run.by = proposal.actor.name.clone();
@@ -336,6 +338,15 @@ pub(super) fn forget_host(state: &mut State, host: HostId, proposal: &Proposal) 
     }
     state.runners.remove(&host);
     state.run_generations.remove(&host);
+}
+
+/// Nothing is known of what became of any run.
+pub(super) fn give_all_up(state: &mut State, code: &str, why: &str, at: Time) {
+    let open: Vec<_> = state.open_runs().cloned().collect();
+    for run in open {
+        let why = (Some(code.to_owned()), Some(why.to_owned()));
+        conclude(state, &run, RunState::Cancelled, why, Vec::new(), at);
+    }
 }
 
 /// An app is gone. Its snapshots stay known: they are there.

@@ -4,6 +4,7 @@ use super::Allocation;
 use imbl::OrdMap;
 use omni_common::clock::Time;
 use omni_common::domain::app::ContentDigest;
+use omni_common::domain::backup::{CONTROLLERS_APP, CONTROLLERS_ENVIRONMENT};
 use omni_common::ids::{DeploymentId, HostId, RunId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +27,19 @@ pub struct AppKey {
     pub environment: String,
     /// The app's name, unique within it.
     pub name: String,
+}
+
+impl AppKey {
+    /// What the controllers' own state is kept under, as if it were an app's. No app can have that key: its environment is no
+    /// name.
+    pub fn controllers() -> Self {
+        Self { environment: CONTROLLERS_ENVIRONMENT.to_owned(), name: CONTROLLERS_APP.to_owned() }
+    }
+
+    /// Whether it is that one.
+    pub fn is_controllers(&self) -> bool {
+        self.environment == CONTROLLERS_ENVIRONMENT && self.name == CONTROLLERS_APP
+    }
 }
 
 impl fmt::Display for AppKey {

@@ -282,6 +282,7 @@ async fn use_backups(client: &Client) {
 
 async fn use_secrets(client: &Client) {
     client.secrets().await.ok();
+    client.reveal_cluster_key().await.ok();
     client.secret("a/b").await.ok();
     client.put_secret("a/b", &PutSecret { value: Hidden::new("x") }, Some(7)).await.ok();
     client.reveal_secret("a/b", Some(1)).await.ok();
