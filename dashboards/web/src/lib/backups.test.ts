@@ -76,7 +76,7 @@ describe("runs", () => {
 
   it("say why they wait, and why they failed", () => {
     expect(stateText(run({ state: "queued", message: "no host has restic" }))).toBe("waits: no host has restic");
-    expect(stateText(run({ state: "queued" }))).toBe("waits for its turn");
+    expect(stateText(run({ state: "queued" }))).toMatch(/^waits: runs that are due/);
     expect(stateText(run({ state: "failed", message: "wrong password" }))).toBe("failed: wrong password");
     expect(stateText(run({}))).toBe("running");
   });

@@ -115,9 +115,12 @@ export function progressText(progress: RunProgress): string {
   return parts.join(", ");
 }
 
+/** Why a run waits that says nothing about it. */
+export const WAITS = "runs that are due at once begin one after the other";
+
 /** How a run stands, in its word and what it says about itself. */
 export function stateText(run: Run): string {
-  if (run.state === "queued") return run.message ? `waits: ${run.message}` : "waits for its turn";
+  if (run.state === "queued") return `waits: ${run.message ?? WAITS}`;
   if (run.state === "running") return run.progress ? progressText(run.progress) : "running";
   return run.message ? `${run.state}: ${run.message}` : run.state;
 }
