@@ -4,6 +4,7 @@
 #   deploy/packages.sh build   a C compiler and make, for the Rust crates that build C
 #   deploy/packages.sh up      build + what `make up` needs (Docker engine, curl, jq, Node for the dashboard)
 #   deploy/packages.sh test    up + what the testbed, the script checks, the browser tests and tests/platform need (PyPI packages in .omni-test/)
+#   deploy/packages.sh browser what a browser takes to look at the dashboard of a mesh
 #   deploy/packages.sh bench   build + the peers that omni is measured against, and protoc for the client of one
 #   deploy/packages.sh check MODE   only says what is missing; fails when something is
 #
@@ -18,8 +19,9 @@ needs() {
     build) needs_build ;;
     up) needs_build && needs_up ;;
     test) needs_build && needs_up && needs_test ;;
+    browser) needs_build && needs_up && needs_browser ;;
     bench) needs_build && needs_bench ;;
-    *) die "unknown mode '$1'; one of: build, up, test, bench" ;;
+    *) die "unknown mode '$1'; one of: build, up, test, browser, bench" ;;
   esac
 }
 needs_build() {
@@ -48,10 +50,18 @@ nsenter util-linux required
 /usr/share/doc/busybox-static busybox-static required
 shellcheck shellcheck required
 faketime faketime required
-chromium chromium required
 LIST
+  needs_browser
   needs_restic
   needs_platform
+}
+# What e2e/ of the dashboard runs: a browser, and what its mesh makes an image of.
+needs_browser() {
+  cat <<'LIST'
+chromium chromium required
+/usr/share/doc/busybox-static busybox-static required
+restic restic required
+LIST
 }
 # What the tests of agent/restic run for real, on free ports of the loopback address.
 needs_restic() {

@@ -48,6 +48,7 @@ impl App {
             offsite: rules.offsite,
             missing: if is_needed(own) { rules.missing.clone() } else { Vec::new() },
             next: next(own, self.clock.now()),
+            next_drill: next_drill(own, self.clock.now()),
         }
     }
 }
@@ -69,6 +70,13 @@ fn is_needed(own: &AppStanding) -> bool {
 
 fn next(own: &AppStanding, now: Time) -> Option<Time> {
     own.policy.schedule.next(now).filter(|_| is_needed(own) && own.policy.fault.is_none())
+}
+
+/// A drill needs something to bring back.
+fn next_drill(own: &AppStanding, now: Time) -> Option<Time> {
+    let drills = own.policy.drills.as_ref()?;
+    let stored = own.copies.iter().any(|copy| copy.sets > 0);
+    drills.schedule.next(now).filter(|_| is_needed(own) && own.policy.fault.is_none() && stored)
 }
 
 fn copy(own: &CopyStanding) -> CopyView {

@@ -28,6 +28,7 @@ describe("the dashboard", { skip, timeout: 1_200_000 }, () => {
     mesh = await Mesh.start();
     mesh.runContainer("chatty", ["logger", "5", "a line among many"]);
     mesh.runContainer("shell", ["idle"]);
+    mesh.runContainer("counter", ["sh", "-c", "n=0; while :; do n=$((n+1)); echo count $n end; sleep 0.2; done"]);
     mesh.runContainer(
       "hostile",
       ["sh", "-c", HOSTILE_LOG],
@@ -337,6 +338,66 @@ describe("the dashboard", { skip, timeout: 1_200_000 }, () => {
     }
   });
 
+  test("a session that ends in the middle of a terminal ends it, and says so", async () => {
+    const body = { name: "typist", role: "operator", ttl_secs: 3600, scope: { environments: [], apps: [] } };
+    const { token, view } = await mesh.call("POST", "/api/v1/tokens/api", body);
+    const other = await open();
+    try {
+      const theirs = await other.page();
+      await signIn(theirs, mesh.url("c2"), token);
+      await go(theirs, "#/containers/h1/shell/terminal", "shell");
+      await theirs.locator('[data-terminal="open"]').waitFor();
+      await theirs.locator(".xterm-helper-textarea").focus();
+      await theirs.keyboard.type("echo $((6 * 7))-before\n");
+      const text = () => theirs.locator(".xterm-rows").innerText();
+      await eventually("it runs", async () => (await text()).includes("42-before"));
+      await mesh.call("DELETE", `/api/v1/tokens/api/${view.id}`);
+      await theirs.getByLabel("API token").waitFor();
+      await sees(theirs, /You were signed out/);
+      assert.equal(await theirs.locator(".xterm").count(), 0, "nothing of it is left on the screen");
+      assert.equal(await theirs.evaluate(() => sessionStorage.getItem("omni-token")), null);
+      assert.deepEqual(other.faults, []);
+    } finally {
+      await other.close();
+    }
+  });
+
+  test("a proxy that cuts sockets costs no line and shows none twice", async () => {
+    const other = await open();
+    try {
+      const theirs = await other.page();
+      let cuts = 0;
+      await theirs.routeWebSocket(/\/api\/v1\/logs/, (socket) => {
+        const server = socket.connectToServer();
+        // It cuts in the middle of what is sent, a few times, as its patience ends.
+        let left = 12;
+        server.onMessage((message) => {
+          socket.send(message);
+          left -= 1;
+          if (left === 0 && cuts < 3) {
+            cuts += 1;
+            void server.close();
+            void socket.close({ code: 3999 });
+          }
+        });
+      });
+      await signIn(theirs, mesh.url("c1"), admin());
+      await go(theirs, "#/containers/h1/counter", "counter");
+      const box = theirs.getByRole("log");
+      await eventually("it was cut thrice", () => cuts === 3);
+      const before = Number(await box.getAttribute("data-lines"));
+      await eventually("and goes on", async () => Number(await box.getAttribute("data-lines")) > before + 10);
+      const numbers = (await theirs.locator(".line").allInnerTexts())
+        .map((line) => Number(/count (\d+) end/.exec(line)?.[1]))
+        .filter((n) => n > 0);
+      assert.ok(numbers.length > 10, `${numbers.length} lines are in sight`);
+      numbers.forEach((n, at) => assert.equal(n, numbers[0] + at, `${numbers}`));
+      assert.deepEqual(other.faults, []);
+    } finally {
+      await other.close();
+    }
+  });
+
   test("the audit trail tells who did it", async () => {
     await go(page, "#/events/audit", "Audit");
     await page.getByRole("searchbox", { name: "What begins with, as host." }).fill("app.");
@@ -389,6 +450,18 @@ describe("the dashboard", { skip, timeout: 1_200_000 }, () => {
       "#/apps/default/nothing",
       "#/controllers",
       "#/access",
+      "#/backups",
+      "#/backups/runs",
+      "#/backups/runs/00000000-0000-0000-0000-000000000001",
+      "#/backups/snapshots",
+      "#/backups/drills",
+      "#/backups/repositories",
+      "#/backups/repositories/home",
+      "#/backups/policies",
+      "#/backups/policies/default/nothing",
+      "#/backups/restore/default/nothing",
+      "#/backups/secrets",
+      "#/apps/default/nothing/backups",
     ];
     await page.goto("about:blank");
     for (const hash of places) {

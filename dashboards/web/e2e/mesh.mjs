@@ -12,6 +12,7 @@ import {
   mkdirSync,
   mkdtempSync,
   openSync,
+  readdirSync,
   readFileSync,
   rmSync,
   symlinkSync,
@@ -197,7 +198,7 @@ export class Mesh {
       const at = done.stdout.lastIndexOf("\n");
       const [text, code] = [done.stdout.slice(0, at), Number(done.stdout.slice(at + 1))];
       if (done.status === 0 && code < 300) return text === "" ? undefined : JSON.parse(text);
-      last = new Error(`${method} ${path}: ${code} ${text}`);
+      last = new Error(`${method} ${path}: ${code} ${text || `curl ended with ${done.status} ${done.stderr}`}`);
       if (done.status === 0 && code < 500) break;
     }
     throw last;
@@ -205,6 +206,12 @@ export class Mesh {
   get = (path) => this.call("GET", path);
 
   docker = (...args) => run("docker", ["--host", `unix://${this.socket}`, ...args]);
+
+  /** Files of a name below a folder. */
+  find = (folder, name) =>
+    readdirSync(folder, { recursive: true, withFileTypes: true })
+      .filter((one) => one.isFile() && one.name === name)
+      .map((one) => join(one.parentPath ?? one.path, one.name));
 
   runContainer(name, command, ...options) {
     return this.docker("run", "-d", "--name", name, "--network", "none", ...options, IMAGE, ...command).trim();

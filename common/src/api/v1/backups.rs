@@ -425,6 +425,8 @@ pub struct AppBackupView {
     pub missing: Vec<String>,
     /// When the next backup is due.
     pub next: Option<Time>,
+    /// When the next drill begins at the earliest.
+    pub next_drill: Option<Time>,
 }
 
 /// What of an app lies in a repository.

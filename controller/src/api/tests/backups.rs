@@ -157,6 +157,7 @@ async fn what_is_unproven_is_never_green() {
     assert_eq!((shop.protection, shop.age_ms), (Protection::Unprotected, None));
     assert!(shop.sentence.contains("loses all its data"), "{}", shop.sentence);
     assert!(shop.missing.iter().any(|why| why.contains("1 of 3 copies")), "{:?}", shop.missing);
+    assert_eq!(shop.next_drill, None, "there is nothing to bring back yet");
     let text = site.get("/metrics").await.text();
     assert!(
         text.contains("omni_backup_protected{app=\"shop\",component=\"shop\",environment=\"default\"} 0"),

@@ -20,7 +20,8 @@ export class Query<T> {
   at = $state(0);
   /** `data` is what one controller has, without asking a leader. */
   unconfirmed = $state(false);
-  readonly every: number;
+  /** Milliseconds between loads; what moves is looked at more often. */
+  every = $state(0);
   #load: Load<T> | undefined;
   #abort: AbortController | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import type { Alert, App, Container, Health, Host } from "./types";
+import type { Alert, App, Container, Health, Host, Standing } from "./types";
 import { concerns, containerWord, lookOf } from "./words";
 
 const container = (over: object, age = 0) =>
@@ -71,4 +71,25 @@ it("an app says why it waits", () => {
     why: "no host has 2 GPUs",
     look: "unknown",
   });
+});
+
+it("apps whose data is at risk are named once the controller finds that it matters", () => {
+  const health = (state: string) =>
+    ({ state, checks: [{ name: "backups", state, message: "overdue: e/x" }], index: 1 }) as Health;
+  const apps = [
+    { name: "x", environment: "e", status: "healthy", goal: "run", groups: [] },
+    { name: "y", environment: "e", status: "stopped", goal: "stop", groups: [] },
+  ] as unknown as App[];
+  const standing = (app: string, protection: string, checked: boolean | null = true) =>
+    ({ environment: "e", app, protection, sentence: "all is lost", copies: [{ checked }] }) as Standing;
+  const all = [standing("x", "overdue"), standing("y", "unprotected"), standing("z", "proven")];
+  expect(concerns(health("ok"), [], apps, [], [], all)).toEqual([]);
+  expect(concerns(health("degraded"), [], apps, [], [], all)).toEqual([
+    { look: "warn", what: "e/x", why: "overdue: all is lost", href: "#/apps/e/x/backups" },
+  ]);
+  const damaged = concerns(health("degraded"), [], apps, [], [], [standing("x", "unprotected", false)]);
+  expect(damaged.map(({ what, look }) => [what, look])).toEqual([
+    ["e/x", "bad"],
+    ["backups", "warn"],
+  ]);
 });

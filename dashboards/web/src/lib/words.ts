@@ -1,6 +1,6 @@
 // How things are, in one of six looks. Unknown has its own: it is neither good nor bad, and as loud as bad.
 
-import type { Alert, App, Container, Controller, Health, Host, System } from "./types";
+import type { Alert, App, Container, Controller, Health, Host, Standing, System } from "./types";
 
 export type Look = "good" | "busy" | "warn" | "bad" | "unknown" | "off";
 
@@ -81,6 +81,7 @@ export function concerns(
   apps: App[],
   systems: System[] = [],
   alerts: Alert[] = [],
+  standings: Standing[] = [],
 ): Concern[] {
   const found: Concern[] = [];
   for (const host of hosts) {
@@ -113,9 +114,21 @@ export function concerns(
     const hint = alert.runbook ?? undefined;
     found.push({ look, what: alert.name, why: alert.summary ?? "is firing", hint, href: "#/alerts" });
   }
+  const unprotected = standings.filter(({ protection }) => protection === "unprotected" || protection === "overdue");
   for (const check of health?.checks ?? []) {
     // Hosts and alerts were named one by one.
     if (check.name === "alerts" && alerts.length > 0) continue;
+    // So are apps whose data is at risk, once the controller finds that it matters; it alone knows of damage.
+    if (check.name === "backups" && check.state !== "ok" && unprotected.length > 0) {
+      for (const one of unprotected) {
+        // What is stopped does not change.
+        if (apps.find((app) => app.environment === one.environment && app.name === one.app)?.goal !== "run") continue;
+        const look = one.protection === "overdue" ? "warn" : "bad";
+        const href = `#/apps/${encodeURIComponent(one.environment)}/${encodeURIComponent(one.app)}/backups`;
+        found.push({ look, what: `${one.environment}/${one.app}`, why: `${one.protection}: ${one.sentence}`, href });
+      }
+      if (!standings.some((one) => one.copies.some((copy) => copy.checked === false))) continue;
+    }
     if (check.state === "ok" || (check.name === "hosts" && found.some(({ href }) => href.startsWith("#/hosts"))))
       continue;
     const href = {
@@ -123,6 +136,7 @@ export function concerns(
       raft: "#/controllers",
       containers: "#/containers?state=running&health=unhealthy",
       hosts: "#/hosts",
+      backups: "#/backups",
     };
     found.push({
       look: lookOf(check.state),
