@@ -4,11 +4,13 @@ use crate::data_dir::{Addresses, SETTINGS};
 use crate::raft::Pace;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use omni_catalogue::Catalogue;
+use omni_catalogue::policies::Policies;
 use omni_certs::lifetimes;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 const DEFAULT_DATA_DIR: &str = "/var/lib/omni-controller";
@@ -83,6 +85,10 @@ pub struct Settings {
     /// Folder of catalogue files that add to what omni knows of the platform; give all controllers the same.
     #[arg(long, env = "OMNI_CATALOGUE", value_name = "FOLDER")]
     pub catalogue: Option<PathBuf>,
+    /// File of backup policies in place of those that come with omni, as `policy.py generate` writes it; give all
+    /// controllers the same.
+    #[arg(long, env = "OMNI_BACKUP_POLICIES", value_name = "FILE")]
+    pub backup_policies: Option<PathBuf>,
     /// Raft's timing; only in the file.
     #[arg(skip)]
     pub raft: Option<Pace>,
@@ -188,6 +194,7 @@ impl Settings {
             log_format: self.log_format.or(file.log_format),
             metrics_public: self.metrics_public.or(file.metrics_public),
             catalogue: self.catalogue.or(file.catalogue),
+            backup_policies: self.backup_policies.or(file.backup_policies),
             raft: self.raft.or(file.raft),
             host_certificate_seconds: self.host_certificate_seconds.or(file.host_certificate_seconds),
         })
@@ -211,6 +218,21 @@ impl Settings {
         let Some(folder) = &self.catalogue else { return Ok(Catalogue::builtin()) };
         Catalogue::with_folder(folder)
             .with_context(|| format!("the catalogue in {} cannot be used", folder.display()))
+    }
+
+    /// What holds for backups where nobody says anything: the operator's own file, or what comes with omni.
+    pub fn backup_policies(&self) -> anyhow::Result<Arc<Policies>> {
+        use anyhow::Context;
+        let Some(file) = &self.backup_policies else { return Ok(Policies::builtin()) };
+        let read = Policies::from_file(file);
+        read.map(Arc::new)
+            .with_context(|| format!("the backup policies in {} cannot be used", file.display()))
+    }
+
+    /// Where the operator's own policies do not fit the catalogue. Those that come with omni are not held against an
+    /// operator's catalogue: what they do not know follows its tier.
+    pub fn stale_policies(&self, policies: &Policies, catalogue: &Catalogue) -> Vec<String> {
+        if self.backup_policies.is_some() { policies.stale(catalogue) } else { Vec::new() }
     }
 
     /// Where to listen and where to be reached: these settings over those of an earlier start over defaults.
@@ -297,6 +319,22 @@ mod tests {
             let error = lifetime(Some(unreasonable)).expect_err("no reason");
             assert!(error.to_string().contains("give 5 to"), "{error}");
         }
+    }
+
+    #[test]
+    fn backup_policies_of_ones_own_are_looked_at_before_anything_starts() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let path = dir.path().join("mine.yaml");
+        let settings = Settings { backup_policies: Some(path.clone()), ..Settings::default() };
+        std::fs::write(&path, "version: 1\nlimit: {}\n").expect("writes");
+        let error = format!("{:#}", settings.backup_policies().expect_err("a typing mistake"));
+        assert!(error.contains("mine.yaml:2") && error.contains("limit"), "{error}");
+        let shipped = include_str!("../../compose/backup/policies/effective.yaml");
+        std::fs::write(&path, shipped.replace("method: qdrant", "method: s3")).expect("writes");
+        let policies = settings.backup_policies().expect("it holds together");
+        let stale = settings.stale_policies(&policies, &Catalogue::builtin());
+        assert_eq!(stale, ["qdrant has another take in the catalogue"]);
+        assert!(Settings::default().stale_policies(&policies, &Catalogue::builtin()).is_empty());
     }
 
     #[test]

@@ -46,12 +46,17 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let upkeep = recorder.clone();
     let bootstrap =
         dir.bootstrap()?.map(|bytes| omni_common::codec::decode::<Proposal>(&bytes)).transpose()?;
+    let (catalogue, policies) = (Arc::new(settings.catalogue()?), settings.backup_policies()?);
+    for difference in settings.stale_policies(&policies, &catalogue) {
+        tracing::warn!(difference, "the backup policies were made from another catalogue; make them anew");
+    }
     let controller = Arc::new(
         Controller::start(Parts {
             id: member.id,
             addresses: member.addresses.clone(),
             cluster_key: Arc::new(ClusterKey::from_bytes(&member.cluster_key)?),
-            catalogue: Arc::new(settings.catalogue()?),
+            catalogue,
+            policies,
             ca: tls.fingerprint(),
             network,
             storage: Storage::Folder(dir.path().to_owned()),

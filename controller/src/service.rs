@@ -20,6 +20,7 @@ use crate::reconcilers::{Backups, Liveness, Members, Placement, Rescues, drive};
 use crate::state::{Actor, Command, Proposal};
 use crate::store::Store;
 use omni_catalogue::Catalogue;
+use omni_catalogue::policies::Policies;
 use omni_certs::{CaFingerprint, ClusterKey};
 use omni_common::clock::Clock;
 use omni_common::ids::ControllerId;
@@ -59,6 +60,8 @@ pub struct Parts {
     pub cluster_key: Arc<ClusterKey>,
     /// What the platform consists of.
     pub catalogue: Arc<Catalogue>,
+    /// What holds for backups where nobody says anything.
+    pub policies: Arc<Policies>,
     /// The cluster's root.
     pub ca: CaFingerprint,
     /// QUIC, or its simulation.
@@ -272,7 +275,11 @@ fn gateway(parts: &Parts, node: RaftNode, peers: PeerClient) -> Arc<Gateway> {
         events: Arc::new(ContainerEvents::default()),
         reports: Arc::new(Reports::default()),
         run_reports: Arc::new(RunReports::default()),
-        releases: Arc::new(Releases::new(Arc::clone(&parts.cluster_key), Arc::clone(&parts.catalogue))),
+        releases: Arc::new(Releases::new(
+            Arc::clone(&parts.cluster_key),
+            Arc::clone(&parts.catalogue),
+            Arc::clone(&parts.policies),
+        )),
         connections: Connections::default(),
         started: parts.clock.now(),
         stop: CancellationToken::new(),

@@ -79,6 +79,42 @@ def test_effective_is_what_policies_and_catalogue_give(policies, catalogue):
     assert yaml.safe_load(policy.render(document)) == document
 
 
+def test_each_tier_is_a_block_of_its_own(policies, catalogue):
+    """What is no component of the catalogue follows its tier; so does one without an exception."""
+    document = policy.with_worst_ages(policy.expand(policies, catalogue))
+    assert list(document["tiers"]) == ["critical", "high", "medium", "standard"]
+    for name, block in document["policies"].items():
+        if name in policies["components"]:
+            continue
+        tier = document["tiers"][block["tier"]]
+        for key in ("repository", "backup", "copy", "max_age", "retention"):
+            assert block[key] == tier[key], f"{name}: {key}"
+        assert {key: value for key, value in block["drill"].items() if key != "probe"} == tier["drill"], name
+
+
+def test_rules_of_ones_own(policies, tmp_path, capsys):
+    mine, catalogue, out = tmp_path / "mine.yaml", tmp_path / "catalogue", tmp_path / "effective.yaml"
+    policies["limits"]["per_host"] = 4
+    policies["components"]["ticket-desk"] = {"max_age": "40h", "reason": "Tickets come by mail as well."}
+    mine.write_text(yaml.safe_dump(policies, sort_keys=False))
+    catalogue.mkdir()
+    entry = {"name": "ticket-desk", "tier": "medium", "backup": {"method": "volume", "paths": ["/data"], "what": "tickets"}}
+    (catalogue / "desk.yaml").write_text(yaml.safe_dump({"system": 100, "components": [entry]}))
+    words = ["--policies", str(mine), "--catalogue", str(catalogue), "--out", str(out)]
+    assert policy.main([*words, "generate"]) == 0 and policy.main([*words, "check"]) == 0
+    made = yaml.safe_load(out.read_text())
+    assert list(_schema("effective").iter_errors(made)) == []
+    assert made["limits"]["per_host"] == 4 and made["policies"]["ticket-desk"]["max_age"] == "40h"
+    # The platform's own file is not overwritten by somebody else's rules.
+    before = (STACK / "policies" / "effective.yaml").read_bytes()
+    with pytest.raises(SystemExit) as refused:
+        policy.main(["--policies", str(mine), "generate"])
+    assert refused.value.code == 2 and "--out" in capsys.readouterr().err
+    assert (STACK / "policies" / "effective.yaml").read_bytes() == before
+    with pytest.raises(policy.Bad, match="no catalogue file"):
+        policy.main(["--catalogue", str(tmp_path / "nowhere"), "check"])
+
+
 def test_every_component_is_accounted_for_once(policies, catalogue):
     document = policy.expand(policies, catalogue)
     listed = [name for part in ("policies", "covered", "none") for name in document[part]]
@@ -160,7 +196,7 @@ def test_a_new_component_with_data_needs_a_policy(policies, catalogue):
 
 @pytest.mark.parametrize("change", [
     _set(["tiers", "high", "surprise"], 1), _set(["components", "gitea", "as_tier"], "urgent"), _set(["sites", "home", "credentials", "password"], "hunter2"),
-    _set(["probes", "volume", "compare"], []), _set(["tiers", "high", "maintenance", "check", "read_data_parts"], 0), _set(["version"], 2),
+    _set(["probes", "volume", "compare"], []), _set(["tiers", "high", "repository"], "home-high"), _set(["tiers", "high", "maintenance", "check", "read_data_parts"], 0), _set(["version"], 2),
 ])
 def test_schema_refuses(change, policies):
     change(policies)

@@ -97,6 +97,7 @@ pub(super) async fn prune(context: &Context<'_>, task: &PruneTask) -> Done {
 async fn pruned(context: &Context<'_>, task: &PruneTask) -> Result<String, Failure> {
     let rules = task.forget.iter().map(rule).collect::<Result<Vec<_>, _>>()?;
     let max_unused = task.max_unused.as_deref().map(unused).transpose()?;
+    let max_repack_bytes = task.max_repack_size.as_deref().map(repacked).transpose()?;
     let opened = context.open(&task.repository)?;
     let mut removed = 0;
     for (tag, keep) in rules {
@@ -117,7 +118,7 @@ async fn pruned(context: &Context<'_>, task: &PruneTask) -> Result<String, Failu
             removed += forgotten.await?.iter().map(|group| group.remove.len()).sum::<usize>();
         }
     }
-    let prune = Prune { max_unused, limits: opened.limits, ..Prune::default() };
+    let prune = Prune { max_unused, max_repack_bytes, limits: opened.limits, ..Prune::default() };
     let report = opened
         .unlocked(|| async { context.attend(opened.restic.prune(&opened.repository, &prune)).await })
         .await?;
@@ -206,6 +207,11 @@ fn unused(text: &str) -> Result<Unused, Failure> {
     })
 }
 
+fn repacked(text: &str) -> Result<u64, Failure> {
+    let wrong = || Failure::new("invalid", format!("`{text}` is no amount of data: write 10G or 512M"));
+    bytes(text).filter(|bytes| *bytes > 0).ok_or_else(wrong)
+}
+
 fn bytes(text: &str) -> Option<u64> {
     let (number, power) = match text.char_indices().last()? {
         (at, 'k' | 'K') => (&text[..at], 1),
@@ -247,6 +253,14 @@ mod tests {
             assert!(rule(&Forget { tag: "omni-app=a/b".to_owned(), keep }).is_err(), "{name} {value}");
         }
         assert!(rule(&Forget { tag: "omni-app=a/b".to_owned(), keep: BTreeMap::new() }).is_err());
+    }
+
+    #[test]
+    fn what_is_written_anew_is_an_amount() {
+        assert_eq!(repacked("10G").ok(), Some(10 << 30));
+        for text in ["", "0", "10%", "-1G", "unlimited"] {
+            assert!(repacked(text).is_err(), "{text}");
+        }
     }
 
     #[test]

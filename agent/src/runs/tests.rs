@@ -64,9 +64,12 @@ fn order(number: u128, text: &str) -> RunOrder {
         "restore" => restore(Destination::InPlace { replace: false }),
         "drill" => restore(Destination::Scratch { probes: Vec::new() }),
         "check" => Task::Check(CheckTask { repository: repository(words[1]), read: None }),
-        "prune" => {
-            Task::Prune(PruneTask { repository: repository(words[1]), forget: Vec::new(), max_unused: None })
-        }
+        "prune" => Task::Prune(PruneTask {
+            repository: repository(words[1]),
+            forget: Vec::new(),
+            max_unused: None,
+            max_repack_size: None,
+        }),
         other => panic!("what is `{other}`?"),
     };
     RunOrder { id: id(number), max_duration_ms: 60_000, task }

@@ -261,13 +261,13 @@ pub(crate) struct DefaultsArgs {
     /// What holds.
     #[command(flatten)]
     pub policy: PolicyArgs,
-    /// Runs at a time on one host
+    /// Runs at a time on one host; 0 for what the backup policies say
     #[arg(long, value_name = "NUMBER")]
     pub per_host: Option<u32>,
-    /// Runs at a time on one repository
+    /// Runs at a time on one repository; 0 for what the backup policies say
     #[arg(long, value_name = "NUMBER")]
     pub per_repository: Option<u32>,
-    /// Drills at a time on one host
+    /// Drills at a time on one host; 0 for what the backup policies say
     #[arg(long, value_name = "NUMBER")]
     pub drills_per_host: Option<u32>,
 }

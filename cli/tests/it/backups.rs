@@ -182,7 +182,11 @@ fn repositories_and_policies_are_set() {
     assert!(body.contains(r#""schedule":"0 */2 * * *""#) && body.contains(r#""max_age":"5h""#), "{body}");
     expect(&world, "backup policy unset shop", &format!("DELETE {path}"), "");
     let run = world.omni("backup defaults --per-host 3");
-    assert!(run.code == 0 && run.out.contains("3 runs at a time"), "{}", run.transcript());
+    assert!(run.code == 0 && run.out.contains("3 runs at a time  [set]"), "{}", run.transcript());
+    let run = world.omni("backup defaults --per-host 0");
+    assert!(run.code == 0 && run.out.contains("2 runs at a time  [backup policies]"), "{}", run.transcript());
+    let asked = calls(&world);
+    assert!(asked.last().is_some_and(|(_, body)| body.contains(r#""per_host":null"#)), "{asked:?}");
 }
 
 #[test]

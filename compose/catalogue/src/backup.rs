@@ -87,6 +87,9 @@ pub struct Backup {
     /// A command inside the container; `<file>` stands for what it must write.
     #[serde(default)]
     pub command: Vec<String>,
+    /// The command that takes it back; `<file>` stands for what it reads.
+    #[serde(default)]
+    pub load: Vec<String>,
     /// What is done to it meanwhile.
     #[serde(default)]
     pub quiesce: Quiesce,

@@ -59,7 +59,7 @@ impl Catalogue {
         let mut draft = self;
         let mut problems = Vec::new();
         for source in sources {
-            match load::parse(source) {
+            match load::parse::<SystemFile>(source) {
                 Ok(file) => draft.add(layer, &source.file, file, &mut problems),
                 Err(problem) => problems.push(problem),
             }

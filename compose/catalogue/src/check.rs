@@ -175,6 +175,11 @@ fn backup(report: &mut Report<'_>) {
         "backup.command",
         "makes sense only for method command",
     );
+    report.wrong_if(
+        !command && !backup.load.is_empty(),
+        "backup.load",
+        "makes sense only for method command",
+    );
     for key in &backup.keys {
         match component.secrets.iter().find(|secret| secret.name == *key) {
             None => report.wrong("backup.keys", format!("`{key}` is not among its secrets")),

@@ -19,7 +19,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A file cannot be read.
-    #[error("cannot read the catalogue file {}", path.display())]
+    #[error("cannot read {}", path.display())]
     ReadFile {
         /// The file.
         path: PathBuf,
@@ -38,6 +38,9 @@ pub enum Error {
     /// The files say something that cannot be.
     #[error("the catalogue is wrong:\n{0}")]
     Invalid(Problems),
+    /// The backup policies say something that cannot be.
+    #[error("the backup policies are wrong:\n{0}")]
+    Policies(Problems),
     /// A name that is not in the catalogue.
     #[error("the catalogue has no component `{name}`{}", hint(near))]
     UnknownComponent {

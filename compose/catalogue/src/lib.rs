@@ -12,7 +12,10 @@
 //! depends on itself, and every backup, health check and port makes sense. `schema.json` says the same to
 //! editors and to other programs.
 //!
-//! Nothing here reads a clock or the network, and only [`Catalogue::with_folder`] reads files.
+//! [`policies`] says when, where to and for how long components are backed up.
+//!
+//! Nothing here reads a clock or the network, and only [`Catalogue::with_folder`] and [`policies::Policies::from_file`] read
+//! files.
 
 mod backup;
 mod builtin;
@@ -26,6 +29,7 @@ mod load;
 mod metrics;
 mod name;
 mod order;
+pub mod policies;
 mod port;
 mod system;
 

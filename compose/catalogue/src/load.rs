@@ -1,7 +1,7 @@
 //! From files to parsed systems. Only this file touches the disk.
 
 use crate::error::{Error, Problem, Result};
-use crate::system::SystemFile;
+use serde::de::DeserializeOwned;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,7 +38,8 @@ pub(crate) fn read_folder(folder: &Path) -> Result<Vec<Source>> {
     paths.iter().map(|path| read_file(path)).collect()
 }
 
-fn read_file(path: &Path) -> Result<Source> {
+/// A file that may be as large as a catalogue's.
+pub(crate) fn read_file(path: &Path) -> Result<Source> {
     let unread = |source| Error::ReadFile { path: path.to_owned(), source };
     let bytes = fs::metadata(path).map_err(unread)?.len();
     if bytes > MOST_BYTES {
@@ -49,8 +50,8 @@ fn read_file(path: &Path) -> Result<Source> {
     Ok(Source { file: path.display().to_string().into(), text })
 }
 
-/// One system from its text, or the first thing wrong with it.
-pub(crate) fn parse(source: &Source) -> std::result::Result<SystemFile, Problem> {
+/// What a text says, or the first thing wrong with it.
+pub(crate) fn parse<T: DeserializeOwned>(source: &Source) -> std::result::Result<T, Problem> {
     serde_saphyr::from_str(&source.text).map_err(|error| {
         let (line, column) = error.location().map_or((1, 1), |at| (at.line(), at.column()));
         Problem {

@@ -123,7 +123,8 @@ async fn status(api: Shared, Fresh(state): Fresh) -> Result<Answer<Page<AppBacku
 
 /// Show what holds for an app's backups
 ///
-/// What was set by hand goes over what its release says, that over the cluster's defaults, those over its tier's.
+/// What was set by hand goes over what its release says, that over the cluster's defaults, those over the policy of the
+/// component that its data belongs to, or of its tier. `sources` tells which of them says each value.
 #[utoipa::path(get, path = "/api/v1/backup/policies/{environment}/{app}", operation_id = "getBackupPolicy", tag = "backup",
     params(("environment" = String, Path, description = "Environment."), ("app" = String, Path, description = "Name."),
         ReadQuery),

@@ -190,7 +190,7 @@ impl App {
         let release = app.wanted().ok_or_else(|| AppError::not_found("release", app.key.to_string()))?;
         let outline = self.releases.outline(state, &release.spec);
         let outline = outline.ok_or_else(|| AppError::Content(release.spec.clone()))?;
-        let policy = backup::policy(state, app, &outline.options);
+        let policy = backup::policy(state, app, &outline);
         Ok((outline, policy))
     }
 

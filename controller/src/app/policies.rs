@@ -3,9 +3,11 @@
 use super::apps::find_app;
 use super::backups::is_controllers;
 use super::{App, AppError, Call, View};
-use crate::backup::{Policy, controllers, controllers_policy};
+use crate::backup::{self, BasisOf, Outline, Policy, Source, controllers, controllers_policy};
 use crate::state::{App as AppState, AppKey, BackupDefaults, Command, State};
-use omni_common::api::v1::{self as api, BackupPolicyView, DrillPolicyView, ItemView};
+use omni_common::api::v1::{
+    self as api, BackupLimits, BackupPolicyView, DrillPolicyView, ItemView, PolicySource, PolicySourceKind,
+};
 use omni_common::domain::backup::{Item, PolicyOptions, Quiesce, Span, Take};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -47,7 +49,23 @@ impl App {
 
     /// What holds for every app that says nothing else.
     pub fn get_backup_defaults(&self, state: &State) -> api::BackupDefaults {
-        defaults_view(&state.backup_defaults)
+        let set = &state.backup_defaults;
+        let limits = backup::limits(state, self.releases.policies());
+        let said = |number: u32| (number > 0).then_some(number);
+        api::BackupDefaults {
+            policy: set.policy.clone(),
+            per_host: said(set.per_host),
+            per_repository: said(set.per_repository),
+            drills_per_host: said(set.drills_per_host),
+            spread: Some(set.spread).filter(|spread| *spread > Span::secs(0)),
+            limits: Some(BackupLimits {
+                per_host: limits.per_host,
+                per_repository: limits.per_repository,
+                drills_per_host: limits.drills_per_host,
+                catch_up: limits.catch_up,
+                spread: span(limits.spread),
+            }),
+        }
     }
 
     /// Sets it.
@@ -56,12 +74,22 @@ impl App {
         call: &Call,
         body: &api::BackupDefaults,
     ) -> Result<View<api::BackupDefaults>, AppError> {
+        for (pointer, limit) in [
+            ("/per_host", body.per_host),
+            ("/per_repository", body.per_repository),
+            ("/drills_per_host", body.drills_per_host),
+        ] {
+            if limit == Some(0) {
+                let detail = "nothing would ever run; leave it out for what the backup policies say";
+                return Err(AppError::invalid(pointer, detail));
+            }
+        }
         let defaults = BackupDefaults {
             policy: body.policy.clone(),
-            per_host: body.per_host,
-            per_repository: body.per_repository,
-            drills_per_host: body.drills_per_host,
-            spread: body.spread,
+            per_host: body.per_host.unwrap_or(0),
+            per_repository: body.per_repository.unwrap_or(0),
+            drills_per_host: body.drills_per_host.unwrap_or(0),
+            spread: body.spread.unwrap_or_default(),
         };
         let command = Command::SetBackupDefaults(Box::new(defaults));
         let written = self.write(call, |_| Ok(command.clone())).await?;
@@ -73,7 +101,7 @@ impl App {
         let (outline, policy) = self.outlined(state, app)?;
         let items = outline.groups.iter();
         let items = items.map(|(group, items)| (group.clone(), items.iter().map(item).collect())).collect();
-        Ok(shown(state, &app.key, policy, items, outline.fault.clone()))
+        Ok(shown(state, &app.key, policy, items, &outline))
     }
 }
 
@@ -86,7 +114,7 @@ fn controllers_view(state: &State) -> BackupPolicyView {
         quiesce: "none".to_owned(),
     };
     let items = BTreeMap::from([(controllers::GROUP.to_owned(), vec![own])]);
-    shown(state, &AppKey::controllers(), controllers_policy(state), items, None)
+    shown(state, &AppKey::controllers(), controllers_policy(state), items, &controllers::outline())
 }
 
 fn shown(
@@ -94,8 +122,9 @@ fn shown(
     app: &AppKey,
     policy: Policy,
     items: BTreeMap<String, Vec<ItemView>>,
-    fault: Option<String>,
+    outline: &Outline,
 ) -> BackupPolicyView {
+    let sources = sources(&policy);
     BackupPolicyView {
         environment: app.environment.clone(),
         app: app.name.clone(),
@@ -106,6 +135,7 @@ fn shown(
         time_zone: policy.time_zone,
         jitter: span(policy.jitter),
         max_duration: span(policy.max_duration),
+        copy_duration: span(policy.copy_duration),
         max_age: span(policy.max_age),
         retention: policy.retention,
         drill: policy.drills.map(|drills| DrillPolicyView {
@@ -115,8 +145,11 @@ fn shown(
             probes: drills.probes,
         }),
         items,
+        follows: of_rules(&policy.basis),
+        reason: outline.basis.rules.reason.clone(),
+        sources,
         by_hand: state.backup_policies.get(app).map(|policy| PolicyOptions::clone(policy)),
-        fault: fault.or(policy.fault),
+        fault: outline.fault.clone().or(policy.fault),
     }
 }
 
@@ -124,13 +157,51 @@ fn span(length: Duration) -> Span {
     Span::secs(length.as_secs())
 }
 
-fn defaults_view(defaults: &BackupDefaults) -> api::BackupDefaults {
-    api::BackupDefaults {
-        policy: defaults.policy.clone(),
-        per_host: defaults.per_host,
-        per_repository: defaults.per_repository,
-        drills_per_host: defaults.drills_per_host,
-        spread: defaults.spread,
+/// Who says each value, by its name in the view.
+fn sources(policy: &Policy) -> BTreeMap<String, PolicySource> {
+    let by = &policy.sources;
+    let told = [
+        ("skip", by.skip),
+        ("to", by.to),
+        ("copy_to", by.copy_to),
+        ("schedule", Some(by.schedule)),
+        ("time_zone", Some(by.time_zone)),
+        ("jitter", Some(by.jitter)),
+        ("max_duration", Some(by.max_duration)),
+        ("copy_duration", Some(by.max_duration)),
+        ("max_age", Some(by.max_age)),
+        ("retention", Some(by.retention)),
+        ("drill.skip", by.drill_skip),
+        ("drill.schedule", Some(by.drill_schedule)),
+        ("drill.max_age", Some(by.drill_max_age)),
+        ("drill.restore_within", Some(by.drill_restore_within)),
+        ("drill.probes", Some(by.drill_probes)),
+    ];
+    // Who switched drills off says all of it.
+    let shown = |name: &str| policy.drills.is_some() || !name.starts_with("drill.") || name == "drill.skip";
+    let told = told.into_iter().filter(|(name, _)| shown(name));
+    told.filter_map(|(name, source)| Some((name.to_owned(), source_view(source?, &policy.basis)))).collect()
+}
+
+fn source_view(source: Source, basis: &BasisOf) -> PolicySource {
+    let kind = match source {
+        Source::Hand => PolicySourceKind::ByHand,
+        Source::File => PolicySourceKind::File,
+        Source::Defaults => PolicySourceKind::Defaults,
+        Source::OnlyOne => PolicySourceKind::OnlyOne,
+        Source::Rules => return of_rules(basis),
+    };
+    PolicySource { kind, name: None }
+}
+
+fn of_rules(basis: &BasisOf) -> PolicySource {
+    match basis {
+        BasisOf::Component(name) => {
+            PolicySource { kind: PolicySourceKind::Component, name: Some(name.clone()) }
+        }
+        BasisOf::Tier(tier) => {
+            PolicySource { kind: PolicySourceKind::Tier, name: Some(tier.as_str().to_owned()) }
+        }
     }
 }
 

@@ -6,12 +6,13 @@ use crate::backup::order::fits;
 use crate::state::{BackupRepository, Command, CredentialNames, Medium, State, Upkeep as StateUpkeep};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use omni_catalogue::policies::{Policies, Via};
 use omni_common::api::v1::{
     CreateRepository, Page, RepositoryCheck, RepositoryCredentials, RepositoryMedium, RepositoryView, Upkeep,
 };
 use omni_common::clock::Time;
 use omni_common::domain::SecretName;
-use omni_common::domain::backup::{Hidden, Location, LocationKind, Schedule, Span};
+use omni_common::domain::backup::{Hidden, Location, LocationKind, Schedule};
 
 /// Longest region, user, key id or bound of space, bytes.
 const MAX_WORD: usize = 256;
@@ -54,7 +55,8 @@ impl App {
         let build = |state: &State| {
             let named = body.host.as_deref().filter(|name| *name != EVERY_HOST);
             let host = named.map(|name| find_host(state, name)).transpose()?;
-            let repository = repository(body, password.clone(), host.map(|host| host.id))?;
+            let host = host.map(|host| host.id);
+            let repository = repository(body, password.clone(), host, self.releases.policies())?;
             Ok(Command::CreateRepository { repository: Box::new(repository), password: made.clone() })
         };
         let written = self.write(call, build).await?;
@@ -153,8 +155,14 @@ fn repository(
     body: &CreateRepository,
     password: SecretName,
     host: Option<omni_common::ids::HostId>,
+    policies: &Policies,
 ) -> Result<BackupRepository, AppError> {
     let location = location(body)?;
+    let rules = policies.repository(&body.name).map(|rules| &rules.maintenance);
+    let on_its_server = rules.is_some_and(|rules| rules.via == Via::ServerDisk);
+    let usual = policies.usual_maintenance();
+    let (prune, care) = rules.map_or((&usual.prune, &usual.check), |rules| (&rules.prune, &rules.check));
+    let zone = policies.time_zone();
     let medium = body.medium.unwrap_or(match location.kind() {
         LocationKind::S3 => RepositoryMedium::Object,
         _ => RepositoryMedium::Disk,
@@ -179,27 +187,31 @@ fn repository(
         prune: match &body.prune {
             Some(said) => Some(upkeep(said)),
             // Who writes to it cannot delete from it; its server's own disk is where that is done.
-            None if body.append_only => None,
-            None => Some(usual("36 3 * * *", 0, Some("10%"))),
+            None if body.append_only || on_its_server => None,
+            None => Some(StateUpkeep {
+                schedule: prune.schedule.clone(),
+                time_zone: zone.to_owned(),
+                max_duration: prune.max_duration,
+                parts: 0,
+                max_unused: Some(prune.max_unused.clone()),
+            }),
         },
-        check: Some(body.check.as_ref().map_or_else(|| usual("36 5 * * *", 91, None), upkeep)),
+        check: Some(body.check.as_ref().map_or_else(
+            || StateUpkeep {
+                schedule: care.schedule.clone(),
+                time_zone: zone.to_owned(),
+                max_duration: care.max_duration,
+                parts: care.read_data_parts,
+                max_unused: None,
+            },
+            upkeep,
+        )),
         created: Time::EPOCH,
         checks: 0,
         checked: None,
         pruned: None,
         revision: 0,
     })
-}
-
-/// As the critical tier of `compose/backup/policies/policies.yaml` has it.
-fn usual(schedule: &str, parts: u32, max_unused: Option<&str>) -> StateUpkeep {
-    StateUpkeep {
-        schedule: schedule.to_owned(),
-        time_zone: "UTC".to_owned(),
-        max_duration: Span::secs(20 * 60),
-        parts,
-        max_unused: max_unused.map(str::to_owned),
-    }
 }
 
 fn upkeep(said: &Upkeep) -> StateUpkeep {

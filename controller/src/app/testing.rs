@@ -222,7 +222,11 @@ impl Bench {
             mesh: mesh.clone(),
             clock: clock.clone(),
             metrics: Arc::new(|| "own_metric 1".to_owned()),
-            releases: Arc::new(crate::ingest::Releases::new(Arc::clone(&key), Arc::clone(&catalogue))),
+            releases: Arc::new(crate::ingest::Releases::new(
+                Arc::clone(&key),
+                Arc::clone(&catalogue),
+                omni_catalogue::policies::Policies::builtin(),
+            )),
             cluster_key: key,
             catalogue,
             refusals: Refusals::default(),

@@ -2,9 +2,11 @@
 //!
 //! It stands in no map of apps. What is common to both asks for [`app`] and [`outline`].
 
-use super::{AppStanding, Outline, Policy, policy, standing};
+use super::{AppStanding, Basis, Outline, Policy, policy, standing};
 use crate::state::{App, AppKey, Goal, State};
 use imbl::OrdMap;
+use omni_catalogue::Tier;
+use omni_catalogue::policies::Policies;
 use omni_common::clock::Time;
 use omni_common::domain::backup::{Item, ItemName, PolicyOptions, Quiesce, Take};
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,13 +51,14 @@ pub(crate) fn outline() -> Outline {
         options: PolicyOptions::default(),
         groups: BTreeMap::from([(GROUP.to_owned(), vec![item])]),
         components: BTreeSet::from([COMPONENT.to_owned()]),
+        basis: Basis::tier(&Policies::builtin(), Tier::Critical),
         fault: None,
     }
 }
 
 /// What holds for it.
 pub(crate) fn controllers_policy(state: &State) -> Policy {
-    policy(state, &app(state), &PolicyOptions::default())
+    policy(state, &app(state), &outline())
 }
 
 /// How its backups stand.

@@ -1,6 +1,7 @@
 //! Runs that are due: backups, tries again, copies, checks, prunes, drills.
 
 use super::controllers;
+use super::limits::Limits;
 use super::plan::{Ids, Outlines};
 use super::policy::{Policy, offset, policy};
 use crate::state::command::RunStep;
@@ -23,17 +24,21 @@ const PAUSES: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(5 * 
 const SELDOM: Duration = Duration::from_secs(3_600);
 /// Reasons that do not pass by waiting.
 pub(super) const LASTING: [&str; 4] = ["wrong_password", "repository_missing", "out_of_reach", "invalid"];
-/// How long a copy of snapshots may take, in lengths of the backup.
-const COPY_LENGTHS: u32 = 2;
 
-pub(super) fn steps(state: &State, outlines: &Outlines, now: Time, ids: &mut dyn Ids) -> Vec<RunStep> {
+pub(super) fn steps(
+    state: &State,
+    outlines: &Outlines,
+    limits: &Limits,
+    now: Time,
+    ids: &mut dyn Ids,
+) -> Vec<RunStep> {
     if state.repositories.is_empty() {
         return Vec::new();
     }
-    let mut due = Due { state, now, ids, past: Past::of(state), steps: Vec::new() };
+    let mut due = Due { state, limits, now, ids, past: Past::of(state), steps: Vec::new() };
     for (key, outline) in outlines {
         let Some(app) = state.apps.get(key).filter(|app| app.goal == Goal::Run) else { continue };
-        let policy = policy(state, app, &outline.options);
+        let policy = policy(state, app, outline);
         if policy.skip || policy.fault.is_some() || outline.groups.is_empty() {
             continue;
         }
@@ -80,6 +85,7 @@ impl<'a> Past<'a> {
 
 struct Due<'a> {
     state: &'a State,
+    limits: &'a Limits,
     now: Time,
     ids: &'a mut dyn Ids,
     past: Past<'a>,
@@ -204,15 +210,20 @@ impl<'a> Due<'a> {
         policy: &Policy,
         late: Duration,
     ) -> Option<Duration> {
-        let window = policy.jitter + policy.max_duration * (1 + COPY_LENGTHS);
+        let window = policy.jitter + policy.max_duration + policy.copy_duration;
         if late <= window {
             return Some(Duration::ZERO);
+        }
+        // The first of all is nobody's second.
+        if !self.limits.catch_up && self.state.run_marks.contains_key(&(RunKind::Backup, subject.to_owned()))
+        {
+            return None;
         }
         let newest = self.state.snapshots_of(app).rev().find(|(key, one)| {
             one.whole && one.instance == *instance && Some(&key.repository) == policy.to.as_ref()
         });
         let old = newest.is_none_or(|(key, _)| self.now.since(key.taken) > policy.max_age / 2);
-        old.then(|| offset(subject, self.state.backup_defaults.spread.duration()))
+        old.then(|| offset(subject, self.limits.spread))
     }
 
     /// The newest run when it failed and is to be tried again now.
@@ -254,7 +265,7 @@ impl<'a> Due<'a> {
                     _ => 1,
                 };
                 let id = self.ids.run();
-                let length = millis(policy.max_duration * COPY_LENGTHS);
+                let length = millis(policy.copy_duration);
                 self.start(Run {
                     app: Some(key.clone()),
                     instance: Some(instance),

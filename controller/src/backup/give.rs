@@ -3,6 +3,7 @@
 //! Limits: so many runs on a host and on a repository; what needs its repository alone gets it alone; one run at a time on
 //! the data of an instance. Those whose data is oldest go first.
 
+use super::limits::Limits;
 use super::plan::Outlines;
 use super::policy::policy;
 use crate::state::command::RunStep;
@@ -25,7 +26,7 @@ enum Not {
     Ever(&'static str, String),
 }
 
-pub(super) fn steps(state: &State, outlines: &Outlines, now: Time) -> Vec<RunStep> {
+pub(super) fn steps(state: &State, outlines: &Outlines, limits: &Limits, now: Time) -> Vec<RunStep> {
     let mut queue: Vec<&Run> = state
         .open_runs()
         .map(|run| &**run)
@@ -43,7 +44,7 @@ pub(super) fn steps(state: &State, outlines: &Outlines, now: Time) -> Vec<RunSte
         .collect();
     let mut steps = Vec::new();
     for run in queue {
-        match taken.place(state, run, &held) {
+        match taken.place(state, run, &held, limits) {
             Ok(host) => {
                 taken.add(run, host);
                 steps.push(RunStep::Give { run: run.id, host });
@@ -65,7 +66,7 @@ fn left(state: &State, outlines: &Outlines, run: &Run, now: Time) -> i64 {
     }
     let Some(key) = run.app.as_ref().filter(|_| run.kind() == RunKind::Backup) else { return i64::MAX };
     let policy = match (state.apps.get(key), outlines.get(key)) {
-        (Some(app), Some(outline)) => policy(state, app, &outline.options),
+        (Some(app), Some(outline)) => policy(state, app, outline),
         _ if key.is_controllers() => super::controllers_policy(state),
         _ => return i64::MAX,
     };
@@ -112,8 +113,14 @@ impl<'a> Taken<'a> {
         }
     }
 
-    fn place(&self, state: &State, run: &'a Run, held: &BTreeSet<&str>) -> Result<HostId, Not> {
-        self.repositories_free(state, run, held)?;
+    fn place(
+        &self,
+        state: &State,
+        run: &'a Run,
+        held: &BTreeSet<&str>,
+        limits: &Limits,
+    ) -> Result<HostId, Not> {
+        self.repositories_free(state, run, held, limits)?;
         if let Some(instance) = writes_or_reads(run).filter(|instance| self.instances.contains(instance)) {
             let what =
                 format!("another run is at the data of {} {}.{}", instance.0, instance.1.0, instance.1.1);
@@ -123,7 +130,6 @@ impl<'a> Taken<'a> {
             return Err(Not::Yet(format!("{app} has not stopped yet")));
         }
         let hosts = candidates(state, run)?;
-        let limits = &state.backup_defaults;
         let drill = run.kind() == RunKind::Drill;
         let used = |host: &HostId| self.hosts.get(host).copied().unwrap_or_default();
         let most = limits.per_host.min(u32::try_from(MAX_RUNS_PER_HOST).unwrap_or(u32::MAX));
@@ -140,7 +146,13 @@ impl<'a> Taken<'a> {
         })
     }
 
-    fn repositories_free(&self, state: &State, run: &Run, held: &BTreeSet<&str>) -> Result<(), Not> {
+    fn repositories_free(
+        &self,
+        state: &State,
+        run: &Run,
+        held: &BTreeSet<&str>,
+        limits: &Limits,
+    ) -> Result<(), Not> {
         for name in run.repositories() {
             if !state.repositories.contains_key(name) {
                 return Err(Not::Ever("repository_missing", format!("repository {name} was removed")));
@@ -157,7 +169,7 @@ impl<'a> Taken<'a> {
             if !run.kind().is_exclusive() && held.contains(name) {
                 return Err(Not::Yet(format!("repository {name} is about to be checked or pruned")));
             }
-            if users >= state.backup_defaults.per_repository {
+            if users >= limits.per_repository {
                 return Err(Not::Yet(format!("repository {name} serves as many runs as it may")));
             }
         }

@@ -4,13 +4,16 @@
 //! keeps its files in is left out: files of a running server are no backup of it. Everything else that a service writes
 //! and that outlives its containers is taken as files.
 
-use omni_catalogue::{Catalogue, Method};
-use omni_common::domain::LABEL_COMPONENT;
+use super::basis::{Basis, Owners};
+use super::methods::way;
+use omni_catalogue::Catalogue;
+use omni_catalogue::policies::Policies;
 use omni_common::domain::app::{AppSpec, MountSource, ProjectContent, Service, ServiceName};
 use omni_common::domain::backup::{
     Item, ItemName, MAX_ITEMS, PolicyOptions, Quiesce, QuiesceOption, ServiceOptions, Take, TakeMethod,
     common_options, policy_options, service_options,
 };
+use omni_common::domain::{LABEL_COMPONENT, LABEL_TIER};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Folders of a host that are never data.
@@ -25,6 +28,8 @@ pub struct Outline {
     pub groups: BTreeMap<String, Vec<Item>>,
     /// Components of the platform that the data belongs to, by their label.
     pub components: BTreeSet<String>,
+    /// What holds where neither its file nor a person says anything.
+    pub basis: Basis,
     /// What its file says that cannot be read; a release of before a key was known may have such.
     pub fault: Option<String>,
 }
@@ -36,20 +41,25 @@ impl Outline {
     }
 }
 
-/// What of an app is data.
-pub fn outline(spec: &AppSpec, catalogue: &Catalogue) -> Outline {
+/// What of an app is data, and what holds for it where nobody says anything.
+pub fn outline(spec: &AppSpec, catalogue: &Catalogue, policies: &Policies) -> Outline {
     let json = spec.omni.backup.as_ref();
     let (options, common) = match (policy_options(json), common_options(json)) {
         (Ok(options), Ok(common)) => (options, common),
         (Err(fault), _) | (_, Err(fault)) => return Outline { fault: Some(fault), ..Outline::default() },
     };
     let mut outline = Outline { options, ..Outline::default() };
+    let mut owners = Owners::default();
     for (name, group) in &spec.groups {
         let mut gathered = Gathered::default();
         let services = group.services.iter().filter_map(|name| Some((name, spec.services.get(name)?)));
         for (name, service) in services {
+            let label = |name: &str| service.labels.get(name).map(String::as_str);
             match service_options(service.omni.backup.as_ref()) {
-                Ok(own) => gathered.service(name, service, &own, &common, catalogue),
+                Ok(own) => {
+                    let data = gathered.service(name, service, &own, &common, catalogue);
+                    owners.add(policies, label(LABEL_COMPONENT), label(LABEL_TIER), data);
+                }
                 Err(fault) => outline.fault = Some(format!("{name}: {fault}")),
             }
         }
@@ -59,6 +69,7 @@ pub fn outline(spec: &AppSpec, catalogue: &Catalogue) -> Outline {
             outline.groups.insert(name.to_string(), items);
         }
     }
+    outline.basis = owners.basis(policies);
     outline
 }
 
@@ -74,6 +85,7 @@ struct Gathered {
 }
 
 impl Gathered {
+    /// Adds what of a service is data, and says whether anything is.
     fn service(
         &mut self,
         name: &ServiceName,
@@ -81,34 +93,25 @@ impl Gathered {
         own: &ServiceOptions,
         common: &ServiceOptions,
         catalogue: &Catalogue,
-    ) {
+    ) -> bool {
         if own.skip == Some(true) {
-            return;
+            return false;
         }
         let label = service.labels.get(LABEL_COMPONENT);
-        let dumped = self.dumps.len();
-        let known = label.and_then(|label| catalogue.get(label));
-        let known = known.map(|component| &component.backup);
-        let method = own.method.unwrap_or_else(|| method(service, known.map(|known| known.method)));
-        let quiesce = own.quiesce.as_ref().or(common.quiesce.as_ref());
-        let quiesce = match (quiesce, known.map(|known| known.quiesce)) {
-            (Some(said), _) => quiesced(said, name),
-            (None, Some(omni_catalogue::Quiesce::Stop)) => Quiesce::Stop { services: vec![name.clone()] },
-            (None, Some(omni_catalogue::Quiesce::Pause | omni_catalogue::Quiesce::ReadOnly)) => {
-                Quiesce::Pause { services: vec![name.clone()] }
-            }
-            (None, _) => Quiesce::None,
+        let before = self.dumps.len();
+        let known = way(service, label.and_then(|label| catalogue.get(label)));
+        let method = own.method.unwrap_or(known.method);
+        let quiesce = match own.quiesce.as_ref().or(common.quiesce.as_ref()) {
+            Some(said) => quiesced(said, name),
+            None => held(known.quiesce, name),
         };
-        let databases = own.databases.clone().unwrap_or_else(|| {
-            let known = known.map(|known| known.databases.clone()).unwrap_or_default();
-            if known.iter().any(|database| database == "*") { Vec::new() } else { known }
-        });
-        let mounts = mounts(service);
+        let databases = own.databases.clone().unwrap_or(known.databases);
+        let mut mounts = mounts(service);
         let files = server_data(method, &mounts);
         let data = files.filter(|mount| !mount.host).map(|mount| mount.name.clone());
         let service = name.clone();
         match method {
-            TakeMethod::None => return,
+            TakeMethod::None => return false,
             TakeMethod::Volume => {}
             TakeMethod::Postgres => {
                 let take = Take::Postgres { service, databases, data: data.clone() };
@@ -119,29 +122,37 @@ impl Gathered {
                 self.dumps.push((format!("mariadb-{name}"), take, Quiesce::None));
             }
             // One that keeps nothing is a cache.
-            TakeMethod::Redis if files.is_none() => return,
+            TakeMethod::Redis if files.is_none() => return false,
             TakeMethod::Redis => {
                 let take = Take::Redis { service, data: data.clone() };
                 self.dumps.push((format!("redis-{name}"), take, Quiesce::None));
             }
             TakeMethod::Command => {
-                let (save, load) =
-                    (own.save.clone().unwrap_or_default(), own.load.clone().unwrap_or_default());
+                let (save, load) = match &own.save {
+                    Some(save) => (save.clone(), own.load.clone().unwrap_or_default()),
+                    None => (known.save, known.load),
+                };
                 if !save.is_empty() {
                     let take = Take::Command { service, save, load };
                     self.dumps.push((format!("command-{name}"), take, quiesce.clone()));
                 }
             }
         }
-        if !mounts.is_empty() || self.dumps.len() > dumped {
+        self.of_servers.extend(files.map(|mount| mount.name.clone()));
+        if let Some(paths) = known.paths.filter(|_| own.method.is_none()) {
+            let kept = |mount: &Found| paths.iter().any(|path| within(&mount.target, path));
+            mounts.retain(kept);
+        }
+        let has_data = !mounts.is_empty() || self.dumps.len() > before;
+        if has_data {
             self.components.extend(label.cloned());
         }
-        self.of_servers.extend(files.map(|mount| mount.name.clone()));
         let mut exclude = own.exclude.clone().unwrap_or_default();
         exclude.extend(common.exclude.iter().flatten().cloned());
         for mount in mounts {
             self.file(mount, own.include.clone().unwrap_or_default(), &exclude, &quiesce);
         }
+        has_data
     }
 
     fn file(&mut self, mount: Found, include: Vec<String>, exclude: &[String], quiesce: &Quiesce) {
@@ -220,8 +231,11 @@ fn mounts(service: &Service) -> Vec<Found> {
 }
 
 fn is_data(path: &str) -> bool {
-    let within = |folder: &str| path == folder || path.starts_with(&format!("{folder}/"));
-    path != "/" && !path.ends_with(".sock") && !NOT_DATA.iter().any(|folder| within(folder))
+    path != "/" && !path.ends_with(".sock") && !NOT_DATA.iter().any(|folder| within(path, folder))
+}
+
+fn within(path: &str, folder: &str) -> bool {
+    path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// What a server keeps its files in.
@@ -236,30 +250,6 @@ fn server_data(method: TakeMethod, mounts: &[Found]) -> Option<&Found> {
     usual.or_else(|| mounts.first().filter(|_| mounts.len() == 1))
 }
 
-/// How a service's data is taken when its file does not say.
-fn method(service: &Service, known: Option<Method>) -> TakeMethod {
-    match known {
-        Some(Method::Postgres) => TakeMethod::Postgres,
-        Some(Method::Mariadb) => TakeMethod::Mariadb,
-        Some(Method::Redis) => TakeMethod::Redis,
-        Some(Method::None | Method::Shared) => TakeMethod::None,
-        Some(_) => TakeMethod::Volume,
-        None => by_image(service.image.as_deref().unwrap_or_default()),
-    }
-}
-
-/// By the last part of the repository's name: `docker.io/library/postgres:16` is `postgres`.
-fn by_image(image: &str) -> TakeMethod {
-    let name = image.split('@').next().unwrap_or_default();
-    let last = name.rsplit('/').next().unwrap_or_default();
-    match last.split(':').next().unwrap_or_default() {
-        "postgres" | "postgresql" => TakeMethod::Postgres,
-        "mariadb" | "mysql" => TakeMethod::Mariadb,
-        "redis" | "valkey" => TakeMethod::Redis,
-        _ => TakeMethod::Volume,
-    }
-}
-
 fn quiesced(said: &QuiesceOption, service: &ServiceName) -> Quiesce {
     let services = vec![service.clone()];
     match said {
@@ -269,6 +259,17 @@ fn quiesced(said: &QuiesceOption, service: &ServiceName) -> Quiesce {
         QuiesceOption::Hook { before, after } => {
             Quiesce::Hook { service: service.clone(), before: before.clone(), after: after.clone() }
         }
+    }
+}
+
+/// What the catalogue says, of one service.
+fn held(known: omni_catalogue::Quiesce, service: &ServiceName) -> Quiesce {
+    let services = vec![service.clone()];
+    match known {
+        omni_catalogue::Quiesce::None => Quiesce::None,
+        omni_catalogue::Quiesce::Stop => Quiesce::Stop { services },
+        // Nobody knows how each product is told to refuse writes; frozen, it makes none.
+        omni_catalogue::Quiesce::Pause | omni_catalogue::Quiesce::ReadOnly => Quiesce::Pause { services },
     }
 }
 

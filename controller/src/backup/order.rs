@@ -5,6 +5,7 @@ use super::{Outline, Outlines, controllers};
 use crate::state::{
     AppKey, BackupRepository, CredentialNames, RestoreInto, Run, RunTask, State, WantedItem, secret_context,
 };
+use omni_catalogue::policies::Policies;
 use omni_common::domain::SecretName;
 use omni_common::domain::app::AppSpec;
 use omni_common::domain::backup::{
@@ -39,6 +40,8 @@ pub(crate) trait Opener {
     fn release(&self, state: &State, app: &AppKey, number: u64) -> Option<(AppSpec, Arc<Outline>)>;
     /// The data of every app's wanted release.
     fn outlines(&self, state: &State) -> Outlines;
+    /// What holds where nobody says anything.
+    fn policies(&self) -> &Policies;
 }
 
 /// The order of a run.
@@ -148,7 +151,7 @@ impl Cx<'_> {
         let mut forget = Vec::new();
         for (key, outline) in self.opener.outlines(self.state) {
             let Some(app) = self.state.apps.get(&key) else { continue };
-            let keep: BTreeMap<String, String> = policy(self.state, app, &outline.options).retention;
+            let keep: BTreeMap<String, String> = policy(self.state, app, &outline).retention;
             let here = self.state.snapshots_of(&key).any(|(key, _)| key.repository == repository.name);
             if here && !keep.is_empty() {
                 forget.push(Forget { tag: format!("{TAG_APP}={key}"), keep });
@@ -160,7 +163,9 @@ impl Cx<'_> {
             forget.push(Forget { tag: format!("{TAG_APP}={key}"), keep });
         }
         let max_unused = repository.prune.as_ref().and_then(|upkeep| upkeep.max_unused.clone());
-        Ok(PruneTask { repository: self.open(repository, false)?, forget, max_unused })
+        let rules = self.opener.policies().repository(&repository.name);
+        let max_repack_size = rules.map(|rules| rules.maintenance.prune.max_repack_size.clone());
+        Ok(PruneTask { repository: self.open(repository, false)?, forget, max_unused, max_repack_size })
     }
 
     fn instance(&self) -> Result<(Instance, Arc<Outline>), OrderError> {

@@ -1,6 +1,6 @@
 //! All that is decided about runs at one moment.
 
-use super::{Outline, due, give, lost};
+use super::{Limits, Outline, due, give, lost};
 use crate::state::command::RunStep;
 use crate::state::{AppKey, State};
 use omni_common::clock::Time;
@@ -30,13 +30,20 @@ pub enum Look {
 }
 
 /// Decides everything that can be decided about `state` at `now`.
-pub fn decide(state: &State, outlines: &Outlines, now: Time, look: Look, ids: &mut dyn Ids) -> Vec<RunStep> {
+pub fn decide(
+    state: &State,
+    outlines: &Outlines,
+    limits: &Limits,
+    now: Time,
+    look: Look,
+    ids: &mut dyn Ids,
+) -> Vec<RunStep> {
     // Moments in the state come from other clocks than ours.
     let now = now.max(state.now);
     let mut steps = lost::steps(state, now);
-    steps.extend(give::steps(state, outlines, now));
+    steps.extend(give::steps(state, outlines, limits, now));
     if look == Look::Everything {
-        steps.extend(due::steps(state, outlines, now, ids));
+        steps.extend(due::steps(state, outlines, limits, now, ids));
     }
     steps.truncate(MAX_STEPS);
     steps

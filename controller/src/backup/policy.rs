@@ -1,10 +1,16 @@
-//! When, where to, for how long and how it is proven: by hand over the release, over the cluster's defaults, over the
-//! tier's. The tiers' values are those of `compose/backup/policies/policies.yaml`.
+//! When, where to, for how long and how it is proven: by hand over the release, over the cluster's defaults, over the rules of
+//! the component or tier ([`super::basis`]). Each value knows which of them says it.
 
-use crate::state::{App, State, Tier};
-use omni_common::domain::backup::{DrillOptions, PolicyOptions, Probe, Schedule, Span};
+use super::basis::BasisOf;
+use super::items::Outline;
+use crate::state::{App, State};
+use omni_catalogue::policies::{Engine, ProbeKind};
+use omni_common::domain::backup::{DrillOptions, PolicyOptions, Probe, Schedule, Span, Take};
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+/// How long a copy may take, in lengths of the backup, where only the backup's is said.
+const COPY_LENGTHS: u32 = 2;
 
 /// What holds for an app.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,12 +31,18 @@ pub struct Policy {
     pub jitter: Duration,
     /// A run that takes longer is given up.
     pub max_duration: Duration,
+    /// Copies that take longer are given up.
+    pub copy_duration: Duration,
     /// Oldest that the newest proven snapshot may be.
     pub max_age: Duration,
     /// What is kept, in restic's words without `keep-`.
     pub retention: BTreeMap<String, String>,
     /// How restores are proven; absent for not at all.
     pub drills: Option<Drills>,
+    /// Whose rules hold where nobody says anything.
+    pub basis: BasisOf,
+    /// Who says what.
+    pub sources: Sources,
     /// Why it cannot be carried out as it stands.
     pub fault: Option<String>,
 }
@@ -54,158 +66,229 @@ pub struct Drills {
     pub probes: Vec<Probe>,
 }
 
-struct Defaults {
-    schedule: &'static str,
-    jitter: u64,
-    max_duration: u64,
-    max_age: u64,
-    retention: &'static [(&'static str, &'static str)],
-    drill: &'static str,
-    drill_jitter: u64,
-    drill_duration: u64,
-    drill_age: u64,
-    within: u64,
+/// Who says a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A person, for this app.
+    Hand,
+    /// The app's compose file.
+    File,
+    /// The cluster's defaults.
+    Defaults,
+    /// The rules of the policy's basis.
+    Rules,
+    /// Nobody: there is only one repository.
+    OnlyOne,
 }
 
-const MINUTE: u64 = 60;
-const HOUR: u64 = 3_600;
-const DAY: u64 = 86_400;
+/// Who says each value of a policy; absent where nobody does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sources {
+    /// Whether anything is taken.
+    pub skip: Option<Source>,
+    /// Repository.
+    pub to: Option<Source>,
+    /// Repositories that snapshots are copied to.
+    pub copy_to: Option<Source>,
+    /// Schedule.
+    pub schedule: Source,
+    /// Time zone.
+    pub time_zone: Source,
+    /// Jitter.
+    pub jitter: Source,
+    /// Length of a run.
+    pub max_duration: Source,
+    /// Age.
+    pub max_age: Source,
+    /// Retention.
+    pub retention: Source,
+    /// Whether there are drills.
+    pub drill_skip: Option<Source>,
+    /// Schedule of drills.
+    pub drill_schedule: Source,
+    /// Age of a drill.
+    pub drill_max_age: Source,
+    /// Length of a drill.
+    pub drill_restore_within: Source,
+    /// What a drill looks at.
+    pub drill_probes: Source,
+}
 
-fn of_tier(tier: Tier) -> Defaults {
-    match tier {
-        Tier::Critical => Defaults {
-            schedule: "0 * * * *",
-            jitter: 5 * MINUTE,
-            max_duration: 15 * MINUTE,
-            max_age: 2 * HOUR,
-            retention: &[
-                ("last", "1"),
-                ("within", "1d"),
-                ("hourly", "2d"),
-                ("daily", "30d"),
-                ("weekly", "90d"),
-                ("monthly", "1y"),
-                ("yearly", "3y"),
-            ],
-            drill: "0 6 * * 2",
-            drill_jitter: 4 * HOUR,
-            drill_duration: HOUR,
-            drill_age: 9 * DAY,
-            within: 15 * MINUTE,
-        },
-        Tier::High => Defaults {
-            schedule: "10 */4 * * *",
-            jitter: 20 * MINUTE,
-            max_duration: 45 * MINUTE,
-            max_age: 6 * HOUR,
-            retention: &[
-                ("last", "1"),
-                ("within", "1d"),
-                ("hourly", "2d"),
-                ("daily", "30d"),
-                ("weekly", "90d"),
-                ("monthly", "1y"),
-            ],
-            drill: "0 7 3 * *",
-            drill_jitter: 6 * HOUR,
-            drill_duration: 2 * HOUR,
-            drill_age: 35 * DAY,
-            within: HOUR,
-        },
-        Tier::Medium => Defaults {
-            schedule: "30 1 * * *",
-            jitter: 45 * MINUTE,
-            max_duration: 90 * MINUTE,
-            max_age: 30 * HOUR,
-            retention: &[("last", "1"), ("daily", "14d"), ("weekly", "60d"), ("monthly", "180d")],
-            drill: "0 8 5 1,4,7,10 *",
-            drill_jitter: DAY,
-            drill_duration: 4 * HOUR,
-            drill_age: 100 * DAY,
-            within: 4 * HOUR,
-        },
-        Tier::Standard => Defaults {
-            schedule: "15 2 * * *",
-            jitter: HOUR,
-            max_duration: HOUR,
-            max_age: 48 * HOUR,
-            retention: &[("last", "1"), ("daily", "7d"), ("weekly", "30d"), ("monthly", "90d")],
-            drill: "0 8 9 2,8 *",
-            drill_jitter: DAY,
-            drill_duration: 4 * HOUR,
-            drill_age: 200 * DAY,
-            within: 24 * HOUR,
-        },
+/// What was said, from the strongest word to the weakest.
+struct Layers<'a> {
+    said: [(Source, &'a PolicyOptions); 3],
+    rules: &'a PolicyOptions,
+}
+
+impl Layers<'_> {
+    /// What somebody said.
+    fn said<T>(&self, get: impl Fn(&PolicyOptions) -> Option<T>) -> Option<(T, Source)> {
+        self.said.iter().find_map(|(source, options)| Some((get(options)?, *source)))
+    }
+
+    /// What somebody said, or else the rules.
+    fn find<T>(&self, get: impl Fn(&PolicyOptions) -> Option<T>) -> (T, Source) {
+        let rules = || (get(self.rules).expect("rules leave nothing out"), Source::Rules);
+        self.said(&get).unwrap_or_else(rules)
+    }
+
+    fn length(&self, get: impl Fn(&PolicyOptions) -> Option<Span>) -> (Duration, Source) {
+        let (span, source) = self.find(get);
+        (span.duration(), source)
+    }
+
+    fn drill<T>(&self, get: impl Fn(&DrillOptions) -> Option<T>) -> Option<(T, Source)> {
+        self.said(|options| get(options.drill.as_ref()?))
     }
 }
 
-/// What holds for an app whose release says `release`.
-pub fn policy(state: &State, app: &App, release: &PolicyOptions) -> Policy {
-    let by_hand = state.backup_policies.get(&app.key).map(|policy| PolicyOptions::clone(policy));
-    let said = by_hand.unwrap_or_default().over(release.clone()).over(state.backup_defaults.policy.clone());
-    let groups = app.wanted().into_iter().flat_map(|release| release.groups.values());
-    let none = if app.key.is_controllers() { Tier::Critical } else { Tier::Standard };
-    let tier = of_tier(groups.map(|group| group.tier).min().unwrap_or(none));
-    let only = || {
-        let mut all = state.repositories.keys();
-        all.next().filter(|_| all.next().is_none()).cloned()
+/// What holds for an app whose wanted release is outlined.
+pub fn policy(state: &State, app: &App, outline: &Outline) -> Policy {
+    let nothing = PolicyOptions::default();
+    let by_hand = state.backup_policies.get(&app.key).map_or(&nothing, |policy| &**policy);
+    let layers = Layers {
+        said: [
+            (Source::Hand, by_hand),
+            (Source::File, &outline.options),
+            (Source::Defaults, &state.backup_defaults.policy),
+        ],
+        rules: &outline.basis.options,
     };
-    let to = said.to.clone().or_else(only);
-    let copy_to: Vec<String> = said
-        .copy_to
-        .clone()
-        .unwrap_or_default()
-        .into_iter()
-        .filter(|name| Some(name) != to.as_ref())
-        .collect();
-    let zone = said.time_zone.clone().unwrap_or_else(|| "UTC".to_owned());
-    let (schedule_text, schedule) = schedule(said.schedule.as_deref(), tier.schedule, &zone);
-    let retention = said.retention.clone().unwrap_or_else(|| {
-        tier.retention.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
-    });
+    let rules = &outline.basis.rules;
+    let (to, to_by) = destination(state, &layers, &rules.repository);
+    let (copy_to, copy_to_by) = copies(state, &layers, to.as_deref(), &rules.copy_to);
+    let (time_zone, time_zone_by) = layers.find(|options| options.time_zone.clone());
+    let (schedule_text, schedule_by) = layers.find(|options| options.schedule.clone());
+    let (jitter, jitter_by) = layers.length(|options| options.jitter);
+    let (max_duration, max_duration_by) = layers.length(|options| options.max_duration);
+    let (max_age, max_age_by) = layers.length(|options| options.max_age);
+    let (retention, retention_by) = layers.find(|options| options.retention.clone());
+    let skip = layers.said(|options| options.skip);
+    let drill_skip = layers.drill(|drill| drill.skip);
+    let (drills, drill_by) = drills(&layers, outline, &time_zone);
     Policy {
-        skip: said.skip.unwrap_or(false),
+        skip: skip.is_some_and(|(skip, _)| skip),
         fault: fault(state, to.as_ref(), &copy_to),
+        schedule: schedule(&schedule_text, &time_zone, &rules.schedule, &rules.time_zone),
+        schedule_text,
+        jitter,
+        max_duration,
+        copy_duration: match max_duration_by {
+            Source::Rules => rules.copy_duration.duration(),
+            _ => max_duration * COPY_LENGTHS,
+        },
+        max_age,
+        retention: retention.into_iter().map(|(key, value)| (keep_option(&key), value)).collect(),
+        drills: (!drill_skip.is_some_and(|(skip, _)| skip)).then_some(drills),
+        basis: outline.basis.of.clone(),
+        sources: Sources {
+            skip: skip.map(|(_, source)| source),
+            to: to_by,
+            copy_to: copy_to_by,
+            schedule: schedule_by,
+            time_zone: time_zone_by,
+            jitter: jitter_by,
+            max_duration: max_duration_by,
+            max_age: max_age_by,
+            retention: retention_by,
+            drill_skip: drill_skip.map(|(_, source)| source),
+            drill_schedule: drill_by[0],
+            drill_max_age: drill_by[1],
+            drill_restore_within: drill_by[2],
+            drill_probes: drill_by[3],
+        },
         to,
         copy_to,
-        schedule,
-        schedule_text,
-        jitter: length(said.jitter, tier.jitter),
-        max_duration: length(said.max_duration, tier.max_duration),
-        max_age: length(said.max_age, tier.max_age),
-        retention: retention.into_iter().map(|(key, value)| (keep_option(&key), value)).collect(),
-        drills: drills(said.drill.unwrap_or_default(), &tier, &zone),
-        time_zone: zone,
+        time_zone,
     }
 }
 
-fn drills(said: DrillOptions, tier: &Defaults, zone: &str) -> Option<Drills> {
-    if said.skip == Some(true) {
-        return None;
+/// The repository that is named; else that of the rules when the cluster has one of that name; else the only one.
+fn destination(state: &State, layers: &Layers<'_>, usual: &str) -> (Option<String>, Option<Source>) {
+    let only = || {
+        let mut all = state.repositories.keys();
+        let first = all.next().filter(|_| all.next().is_none())?;
+        Some((first.clone(), Source::OnlyOne))
+    };
+    let usual = || state.repositories.contains_key(usual).then(|| (usual.to_owned(), Source::Rules));
+    layers.said(|options| options.to.clone()).or_else(usual).or_else(only).unzip()
+}
+
+/// The copies that are named; else those of the rules that the cluster has, where backups go to the repository that they
+/// belong to. Whoever sends an app's data elsewhere says where its copies go, too.
+fn copies(
+    state: &State,
+    layers: &Layers<'_>,
+    to: Option<&str>,
+    usual: &[String],
+) -> (Vec<String>, Option<Source>) {
+    if let Some((named, source)) = layers.said(|options| options.copy_to.clone()) {
+        return (named.into_iter().filter(|name| Some(name.as_str()) != to).collect(), Some(source));
     }
-    let (schedule_text, schedule) = schedule(said.schedule.as_deref(), tier.drill, zone);
-    let own = said.schedule.is_some();
-    Some(Drills {
-        schedule,
+    if to.is_none() || to != layers.rules.to.as_deref() {
+        return (Vec::new(), None);
+    }
+    let there = |name: &&String| state.repositories.contains_key(*name);
+    (usual.iter().filter(there).cloned().collect(), Some(Source::Rules))
+}
+
+/// Drills, and who says their schedule, age, length and probes.
+fn drills(layers: &Layers<'_>, outline: &Outline, zone: &str) -> (Drills, [Source; 4]) {
+    let rules = &outline.basis.rules;
+    let usual = &rules.drill;
+    let own_schedule = layers.drill(|drill| drill.schedule.clone());
+    let own = own_schedule.is_some();
+    let (schedule_text, schedule_by) =
+        own_schedule.unwrap_or_else(|| (usual.schedule.clone(), Source::Rules));
+    let length = |get: fn(&DrillOptions) -> Option<Span>, usual: Span| {
+        let (span, source) = layers.drill(get).unwrap_or((usual, Source::Rules));
+        (span.duration(), source)
+    };
+    let (max_age, max_age_by) = length(|drill| drill.max_age, usual.max_age);
+    let (restore_within, restore_within_by) = length(|drill| drill.restore_within, usual.restore_within);
+    let said = layers.drill(|drill| drill.probes.clone());
+    let (probes, probes_by) = said.unwrap_or_else(|| (probes(outline), Source::Rules));
+    let drills = Drills {
+        schedule: schedule(&schedule_text, zone, &usual.schedule, &rules.time_zone),
         schedule_text,
-        // A schedule of one's own may be more frequent than the tier's jitter.
-        jitter: Duration::from_secs(if own { 0 } else { tier.drill_jitter }),
-        max_duration: Duration::from_secs(tier.drill_duration).max(length(said.restore_within, 0)),
-        max_age: length(said.max_age, tier.drill_age),
-        restore_within: length(said.restore_within, tier.within),
-        probes: said.probes.unwrap_or_else(|| vec![Probe::Facts { item: None }]),
-    })
+        // A schedule of one's own may be more frequent than the rules' jitter.
+        jitter: if own { Duration::ZERO } else { usual.jitter.duration() },
+        max_duration: usual.max_duration.duration().max(restore_within),
+        max_age,
+        restore_within,
+        probes,
+    };
+    (drills, [schedule_by, max_age_by, restore_within_by, probes_by])
 }
 
-fn schedule(said: Option<&str>, usual: &str, zone: &str) -> (String, Schedule) {
-    let usual_schedule = || Schedule::new(usual, "UTC").expect("the tiers' schedules are tested");
-    let text = said.unwrap_or(usual);
-    // It was looked at when it was said; a time zone may be unknown to an older controller.
-    (text.to_owned(), Schedule::new(text, zone).unwrap_or_else(|_| usual_schedule()))
+/// What the rules ask of a drill, as far as it can be done here: that all is as it was written down, and that a database which
+/// took its dump answers. Items of other groups are not in a drill, so a query is asked where there is just one group.
+fn probes(outline: &Outline) -> Vec<Probe> {
+    let mut probes = vec![Probe::Facts { item: None }];
+    let probe = outline.basis.rules.drill.probe.as_ref().filter(|probe| probe.kind == ProbeKind::Sql);
+    let query = probe.and_then(|probe| Some((probe.engine?, probe.query.as_ref()?)));
+    let (Some((engine, query)), 1) = (query, outline.groups.len()) else { return probes };
+    for item in outline.groups.values().flatten() {
+        let answers = matches!(
+            (&item.take, engine),
+            (Take::Postgres { .. }, Engine::Postgresql) | (Take::Mariadb { .. }, Engine::Mariadb)
+        );
+        if answers {
+            probes.push(Probe::Sql {
+                item: item.name.clone(),
+                database: None,
+                query: query.clone(),
+                equals: None,
+            });
+        }
+    }
+    probes
 }
 
-fn length(said: Option<Span>, usual_secs: u64) -> Duration {
-    said.map_or(Duration::from_secs(usual_secs), Span::duration)
+/// What was said was looked at when it was said; a time zone may still be unknown to an older controller.
+fn schedule(text: &str, zone: &str, usual: &str, usual_zone: &str) -> Schedule {
+    let usual = || Schedule::new(usual, usual_zone).expect("rules are looked at when they are read");
+    Schedule::new(text, zone).unwrap_or_else(|_| usual())
 }
 
 fn keep_option(key: &str) -> String {

@@ -70,7 +70,7 @@ pub struct ThreeTwoOne {
 
 /// How the backups of an app stand.
 pub fn standing(state: &State, app: &App, outline: &Outline, now: Time) -> AppStanding {
-    let policy = policy(state, app, &outline.options);
+    let policy = policy(state, app, outline);
     let copies: Vec<CopyStanding> =
         policy.to.iter().chain(&policy.copy_to).map(|name| copy(state, app, outline, name)).collect();
     let has_data = !outline.groups.is_empty();

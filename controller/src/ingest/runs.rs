@@ -11,6 +11,7 @@ use super::content_context;
 use crate::backup::{Outline, Outlines, order, outline};
 use crate::state::{Actor, AppKey, Command, State};
 use omni_catalogue::Catalogue;
+use omni_catalogue::policies::Policies;
 use omni_certs::ClusterKey;
 use omni_common::domain::app::{AppSpec, ContentDigest};
 use omni_common::ids::{HostId, RunId};
@@ -60,12 +61,18 @@ pub(super) fn order(
 pub(crate) struct Releases {
     key: Arc<ClusterKey>,
     catalogue: Arc<Catalogue>,
+    policies: Arc<Policies>,
     outlines: Mutex<BTreeMap<ContentDigest, Arc<Outline>>>,
 }
 
 impl Releases {
-    pub(crate) fn new(key: Arc<ClusterKey>, catalogue: Arc<Catalogue>) -> Self {
-        Self { key, catalogue, outlines: Mutex::default() }
+    pub(crate) fn new(key: Arc<ClusterKey>, catalogue: Arc<Catalogue>, policies: Arc<Policies>) -> Self {
+        Self { key, catalogue, policies, outlines: Mutex::default() }
+    }
+
+    /// What holds for backups where nobody says anything.
+    pub(crate) fn policies(&self) -> &Policies {
+        &self.policies
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<ContentDigest, Arc<Outline>>> {
@@ -83,7 +90,7 @@ impl Releases {
         if let Some(known) = self.lock().get(digest) {
             return Some(Arc::clone(known));
         }
-        let fresh = Arc::new(outline(&self.spec(state, digest)?, &self.catalogue));
+        let fresh = Arc::new(outline(&self.spec(state, digest)?, &self.catalogue, &self.policies));
         self.lock().insert(digest.clone(), Arc::clone(&fresh));
         Some(fresh)
     }
@@ -108,6 +115,10 @@ impl order::Opener for Releases {
 
     fn outlines(&self, state: &State) -> Outlines {
         Self::outlines(self, state)
+    }
+
+    fn policies(&self) -> &Policies {
+        Self::policies(self)
     }
 }
 

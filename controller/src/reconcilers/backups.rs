@@ -1,7 +1,7 @@
 //! Carries out what `backup` decides.
 
 use super::driver::Reconciler;
-use crate::backup::{Ids, Look, Outlines, decide};
+use crate::backup::{Ids, Look, Outlines, decide, limits};
 use crate::ingest::Gateway;
 use crate::metrics::BACKUP_RUNS;
 use crate::state::{Actor, Command, State};
@@ -94,7 +94,8 @@ impl Reconciler for Backups {
         let frozen = Arc::clone(&state);
         let decided = tokio::task::spawn_blocking(move || {
             let outlines = releases.outlines(&frozen);
-            (decide(&frozen, &outlines, now, look, &mut Mint), outlines)
+            let limits = limits(&frozen, releases.policies());
+            (decide(&frozen, &outlines, &limits, now, look, &mut Mint), outlines)
         });
         let (steps, outlines) = decided.await.map_err(|error| error.to_string())?;
         self.count(&state, &outlines);

@@ -182,7 +182,7 @@ fn policies_name_what_is_there() {
     };
     let code = |log: &mut Log, command| log.ask(command).expect_err("refused").code;
     assert_eq!(code(&mut log, defaults(policy.clone(), 2)), RefusalCode::NotFound);
-    assert_eq!(code(&mut log, defaults(PolicyOptions::default(), 0)), RefusalCode::Invalid);
+    assert_eq!(code(&mut log, defaults(PolicyOptions::default(), 65)), RefusalCode::Invalid);
     let odd = PolicyOptions { schedule: Some("often".to_owned()), ..PolicyOptions::default() };
     assert_eq!(code(&mut log, defaults(odd, 2)), RefusalCode::Invalid);
     log.ask(create(repository("home", "rest:https://h.example.org/a"), true)).expect("fine");

@@ -3,6 +3,7 @@
 use super::world::{CLUSTER, World};
 use anyhow::{Context, Result, ensure};
 use omni_catalogue::Catalogue;
+use omni_catalogue::policies::Policies;
 use omni_certs::{CaFingerprint, Identity, Policy, Role};
 use omni_common::ids::ControllerId;
 use omni_controller::data_dir::Addresses;
@@ -127,6 +128,7 @@ impl World {
             },
             cluster_key: Arc::clone(&self.cluster_key),
             catalogue: Arc::new(Catalogue::builtin()),
+            policies: Policies::builtin(),
             ca: CaFingerprint::from_bytes([1; 32]),
             network: Arc::clone(network) as _,
             storage: Storage::Memory(disk),

@@ -90,6 +90,7 @@ async fn retention_counts_each_item_of_each_instance_for_itself() {
             repository: bed.repository("repo"),
             forget,
             max_unused: Some("0%".to_owned()),
+            max_repack_size: Some("10G".to_owned()),
         })
     };
     let done = bed.does(prune(&[("last", "1")])).await;

@@ -8,8 +8,8 @@ use crate::printer::Printer;
 use crate::session::Session;
 use crate::table::harmless;
 use anyhow::Result;
-use omni_common::api::v1::{BackupDefaults, BackupPolicyView};
-use omni_common::domain::backup::{DrillOptions, PolicyOptions};
+use omni_common::api::v1::{BackupDefaults, BackupPolicyView, PolicySource, PolicySourceKind};
+use omni_common::domain::backup::{DrillOptions, PolicyOptions, Probe};
 use std::collections::BTreeMap;
 
 /// Width of the left column.
@@ -43,12 +43,16 @@ pub(super) async fn defaults(
     out: &mut Printer,
 ) -> Result<ExitStatus> {
     let now = session.client.backup_defaults().await?;
+    let limit = |typed: Option<u32>, now: Option<u32>| match typed {
+        Some(0) => None,
+        typed => typed.or(now),
+    };
     let wanted = BackupDefaults {
         policy: options(&args.policy)?.over(now.policy.clone()),
-        per_host: args.per_host.unwrap_or(now.per_host),
-        per_repository: args.per_repository.unwrap_or(now.per_repository),
-        drills_per_host: args.drills_per_host.unwrap_or(now.drills_per_host),
-        spread: now.spread,
+        per_host: limit(args.per_host, now.per_host),
+        per_repository: limit(args.per_repository, now.per_repository),
+        drills_per_host: limit(args.drills_per_host, now.drills_per_host),
+        ..now.clone()
     };
     let shown = if wanted == now { now } else { session.client.set_backup_defaults(&wanted).await? };
     out.text(&shown, |_| draw_defaults(&shown))?;
@@ -83,43 +87,107 @@ fn options(args: &PolicyArgs) -> Result<PolicyOptions, Failure> {
 }
 
 fn draw(view: &BackupPolicyView) -> String {
-    let keep: Vec<String> = view.retention.iter().map(|(key, value)| format!("{key} {value}")).collect();
-    let mut lines = vec![("app", format!("{}/{}", view.environment, view.app))];
-    lines.extend(view.fault.iter().map(|fault| ("fault", fault.clone())));
+    let mut page = Page { view, lines: Vec::new() };
+    page.add("app", format!("{}/{}", view.environment, view.app), &[]);
+    if let Some(fault) = &view.fault {
+        page.add("fault", fault, &[]);
+    }
+    let reason = view.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    page.add("follows", format!("{}{reason}", source(&view.follows)), &[]);
     if view.skip {
-        lines.push(("backups", "switched off".to_owned()));
+        page.add("backups", "switched off", &["skip"]);
     }
-    lines.push(("to", view.to.clone().unwrap_or_else(|| "nowhere".to_owned())));
+    page.add("to", view.to.as_deref().unwrap_or("nowhere"), &["to"]);
     if !view.copy_to.is_empty() {
-        lines.push(("copied to", view.copy_to.join(", ")));
+        page.add("copied to", view.copy_to.join(", "), &["copy_to"]);
     }
-    lines.push(("schedule", format!("{} ({}), up to {} later", view.schedule, view.time_zone, view.jitter)));
-    lines.push(("takes at most", view.max_duration.to_string()));
-    lines.push(("oldest", view.max_age.to_string()));
-    lines.push(("kept", keep.join(", ")));
-    lines.push(match &view.drill {
-        None => ("drills", "none".to_owned()),
-        Some(drill) => (
-            "drills",
-            format!(
-                "{}, back within {}, at least every {}",
-                drill.schedule, drill.restore_within, drill.max_age
-            ),
-        ),
-    });
+    page.add(
+        "schedule",
+        format!("{} ({}), up to {} later", view.schedule, view.time_zone, view.jitter),
+        &["schedule", "time_zone", "jitter"],
+    );
+    page.add("takes at most", view.max_duration, &["max_duration"]);
+    if !view.copy_to.is_empty() {
+        page.add("copies take", format!("{} at most", view.copy_duration), &["copy_duration"]);
+    }
+    page.add("oldest", view.max_age, &["max_age"]);
+    let keep: Vec<String> = view.retention.iter().map(|(key, value)| format!("{key} {value}")).collect();
+    page.add("kept", keep.join(", "), &["retention"]);
+    match &view.drill {
+        None => page.add("drills", "none", &["drill.skip"]),
+        Some(drill) => {
+            page.add("drills", &drill.schedule, &["drill.schedule"]);
+            page.add("drilled", format!("at least every {}", drill.max_age), &["drill.max_age"]);
+            page.add("back within", drill.restore_within, &["drill.restore_within"]);
+            let probes: Vec<String> = drill.probes.iter().map(probe).collect();
+            page.add("shown by", probes.join("; "), &["drill.probes"]);
+        }
+    }
     for (group, items) in &view.items {
         for item in items {
             let quiesce = if item.quiesce == "none" { String::new() } else { format!(", {}", item.quiesce) };
-            lines.push(("item", format!("{} of {group}: {} {}{quiesce}", item.name, item.method, item.of)));
+            page.add("item", format!("{} of {group}: {} {}{quiesce}", item.name, item.method, item.of), &[]);
         }
     }
     if view.items.is_empty() {
-        lines.push(("item", "none: it has no data of its own".to_owned()));
+        page.add("item", "none: it has no data of its own", &[]);
     }
     if view.by_hand.is_some() {
-        lines.push(("by hand", "yes; `omni backup policy unset` goes back to the app's file".to_owned()));
+        page.add("by hand", "`omni backup policy unset` goes back to the app's file", &[]);
     }
-    lines.iter().map(|(key, value)| format!("{key:<KEYS$}{}\n", harmless(value))).collect()
+    page.draw()
+}
+
+/// Lines of a policy: what, the value, and who says it.
+struct Page<'a> {
+    view: &'a BackupPolicyView,
+    lines: Vec<(&'static str, String, String)>,
+}
+
+impl Page<'_> {
+    /// `values` are the names of what stands in the line.
+    fn add(&mut self, key: &'static str, text: impl ToString, values: &[&str]) {
+        let named = values.iter().filter_map(|name| Some((*name, source(self.view.sources.get(*name)?))));
+        let said: Vec<(&str, String)> = named.collect();
+        let alike = said.iter().all(|(_, source)| *source == said[0].1);
+        let by = match said.first() {
+            Some((_, source)) if alike => source.clone(),
+            _ => {
+                let each = said.iter().map(|(name, source)| format!("{}: {source}", name.replace('_', " ")));
+                each.collect::<Vec<_>>().join(", ")
+            }
+        };
+        self.lines.push((key, text.to_string(), by));
+    }
+
+    fn draw(&self) -> String {
+        let line = |(key, text, by): &(&str, String, String)| {
+            let by = if by.is_empty() { String::new() } else { format!("  [{by}]") };
+            format!("{key:<KEYS$}{}\n", harmless(&format!("{text}{by}")))
+        };
+        self.lines.iter().map(line).collect()
+    }
+}
+
+fn source(source: &PolicySource) -> String {
+    let name = source.name.as_deref().unwrap_or_default();
+    match source.kind {
+        PolicySourceKind::ByHand => "by hand".to_owned(),
+        PolicySourceKind::File => "compose file".to_owned(),
+        PolicySourceKind::Defaults => "cluster's defaults".to_owned(),
+        PolicySourceKind::Component => format!("component {name}"),
+        PolicySourceKind::Tier => format!("tier {name}"),
+        PolicySourceKind::OnlyOne => "the only repository".to_owned(),
+    }
+}
+
+fn probe(probe: &Probe) -> String {
+    match probe {
+        Probe::Facts { item: None } => "what was written down when it was taken".to_owned(),
+        Probe::Facts { item: Some(item) } => format!("what was written down about {item}"),
+        Probe::Sql { item, query, .. } => format!("`{query}` answered by {item}"),
+        Probe::Command { service, .. } => format!("a command in {service}"),
+    }
 }
 
 fn draw_defaults(defaults: &BackupDefaults) -> String {
@@ -128,8 +196,21 @@ fn draw_defaults(defaults: &BackupDefaults) -> String {
     let mut lines: Vec<(String, String)> = own
         .map(|(key, value)| (key, value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
         .collect();
-    lines.push(("per host".to_owned(), format!("{} runs at a time", defaults.per_host)));
-    lines.push(("per repository".to_owned(), format!("{} runs at a time", defaults.per_repository)));
-    lines.push(("drills".to_owned(), format!("{} at a time on one host", defaults.drills_per_host)));
+    if let Some(limits) = &defaults.limits {
+        let by = |set: bool| if set { "set" } else { "backup policies" };
+        let mut add = |key: &str, text: String, set: bool| {
+            lines.push((key.to_owned(), format!("{text}  [{}]", by(set))));
+        };
+        add("per host", format!("{} runs at a time", limits.per_host), defaults.per_host.is_some());
+        let per_repository = format!("{} runs at a time", limits.per_repository);
+        add("per repository", per_repository, defaults.per_repository.is_some());
+        let drills = format!("{} at a time on one host", limits.drills_per_host);
+        add("drills", drills, defaults.drills_per_host.is_some());
+        let made_up = match limits.catch_up {
+            true => format!("made up for within {}", limits.spread),
+            false => "not made up for".to_owned(),
+        };
+        add("missed runs", made_up, defaults.spread.is_some() && limits.catch_up);
+    }
     lines.iter().map(|(key, value)| format!("{key:<16}{}\n", harmless(value))).collect()
 }

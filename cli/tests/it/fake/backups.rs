@@ -211,6 +211,8 @@ async fn set_policy(Path(path): Path<(String, String)>, Json(body): Json<PolicyO
     policy(Path(path)).await
 }
 
-async fn set_defaults(Json(body): Json<BackupDefaults>) -> Json<BackupDefaults> {
+async fn set_defaults(Json(mut body): Json<BackupDefaults>) -> Json<BackupDefaults> {
+    let limits = body.limits.as_mut().expect("as it was told");
+    limits.per_host = body.per_host.unwrap_or(2);
     Json(body)
 }

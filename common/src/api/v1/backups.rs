@@ -318,6 +318,8 @@ pub struct BackupPolicyView {
     pub jitter: Span,
     /// A run that takes longer is given up.
     pub max_duration: Span,
+    /// Copies that take longer are given up.
+    pub copy_duration: Span,
     /// Oldest that the newest proven snapshot may be.
     pub max_age: Span,
     /// What is kept, in restic's words.
@@ -328,8 +330,42 @@ pub struct BackupPolicyView {
     pub items: BTreeMap<String, Vec<ItemView>>,
     /// What was set by hand.
     pub by_hand: Option<PolicyOptions>,
+    /// Whose rules hold where nobody says anything: of a component of the platform, or of a tier.
+    pub follows: PolicySource,
+    /// Why these rules differ from the tier's, in words.
+    pub reason: Option<String>,
+    /// Who says each value, by its name here: `schedule`, `drill.max_age` and so on. What nobody says is absent.
+    pub sources: BTreeMap<String, PolicySource>,
     /// Why it cannot be carried out as it stands.
     pub fault: Option<String>,
+}
+
+/// Who says a value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PolicySource {
+    /// Who.
+    pub kind: PolicySourceKind,
+    /// Of a component or a tier: which.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+/// Who says a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PolicySourceKind {
+    /// A person, for this app.
+    ByHand,
+    /// The app's compose file.
+    File,
+    /// The cluster's defaults.
+    Defaults,
+    /// The policy of a component of the platform.
+    Component,
+    /// The policy of a tier.
+    Tier,
+    /// Nobody: there is only one repository.
+    OnlyOne,
 }
 
 /// How restores are proven.
@@ -362,15 +398,37 @@ pub struct ItemView {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BackupDefaults {
-    /// In place of what tiers say.
+    /// In place of what the policies of components and tiers say.
     pub policy: PolicyOptions,
+    /// Runs at a time on one host; as the policies say when absent.
+    #[serde(default)]
+    pub per_host: Option<u32>,
+    /// Runs at a time on one repository; as the policies say when absent.
+    #[serde(default)]
+    pub per_repository: Option<u32>,
+    /// Drills at a time on one host; as the policies say when absent.
+    #[serde(default)]
+    pub drills_per_host: Option<u32>,
+    /// After downtime, runs that are made up begin within this; as the policies say when absent.
+    #[serde(default)]
+    pub spread: Option<Span>,
+    /// What follows from these and the policies. Told, and not looked at when it is sent.
+    #[serde(default)]
+    pub limits: Option<BackupLimits>,
+}
+
+/// How many runs there are at a time, and what is made up for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BackupLimits {
     /// Runs at a time on one host.
     pub per_host: u32,
     /// Runs at a time on one repository.
     pub per_repository: u32,
     /// Drills at a time on one host.
     pub drills_per_host: u32,
-    /// After downtime, runs that are made up begin within this.
+    /// After downtime, the newest run that was missed is made up for.
+    pub catch_up: bool,
+    /// Such runs begin within this.
     pub spread: Span,
 }
 

@@ -139,6 +139,9 @@ pub struct PruneTask {
     pub forget: Vec<Forget>,
     /// Unused space that may stay, as restic writes it, e.g. `10%`.
     pub max_unused: Option<String>,
+    /// Most that is written anew at a time, as restic writes it, e.g. `10G`; what is left goes next time.
+    #[serde(default)]
+    pub max_repack_size: Option<String>,
 }
 
 /// Retention of the snapshots that carry a tag.

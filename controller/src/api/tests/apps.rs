@@ -92,13 +92,8 @@ async fn external_secrets_come_from_the_app_and_its_environment() {
     let file = json!({"content": STANDARD.encode(compose)});
     let body = json!({"project": {"compose": ["compose.yaml"], "files": {"compose.yaml": file}}});
     let put = async |name: &str, value: &str| {
-        let answer = site.call(
-            Method::PUT,
-            &format!("/api/v1/secrets/{}", name.replace('/', "%2F")),
-            ApiRole::Admin,
-            Some(json!({"value": value})),
-        );
-        let answer = answer.await;
+        let path = format!("/api/v1/secrets/{}", name.replace('/', "%2F"));
+        let answer = site.call(Method::PUT, &path, ApiRole::Admin, Some(json!({"value": value}))).await;
         assert!(answer.status.is_success(), "{}", answer.text());
     };
     put("backup", "of the cluster").await;

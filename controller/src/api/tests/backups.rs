@@ -4,8 +4,8 @@ use super::{Reply, Site};
 use crate::state::{ApiRole, RefusalCode};
 use axum::http::Method;
 use omni_common::api::v1::{
-    AppBackupView, AppView, BackupDefaults, BackupPolicyView, ClusterKeyView, Page, Protection,
-    RepositoryView, RunView, SecretValue, SecretView, SnapshotView,
+    AppBackupView, AppView, BackupDefaults, BackupPolicyView, ClusterKeyView, Page, PolicySourceKind,
+    Protection, RepositoryView, RunView, SecretValue, SecretView, SnapshotView,
 };
 use serde_json::{Value, json};
 
@@ -40,6 +40,31 @@ async fn a_secret_is_sealed_shown_only_when_asked_for_and_that_is_written_down()
     site.post(&format!("{NAME}/reveal"), json!({"version": 7})).await.problem(404, "not_found");
     assert!(site.delete(NAME).await.status.is_success());
     site.get(NAME).await.problem(404, "not_found");
+}
+
+/// One of a name that the policies know is taken care of as they say, unless somebody says otherwise.
+#[tokio::test]
+async fn a_repository_is_taken_care_of_as_the_policies_say() {
+    let site = Site::new();
+    let add = async |name: &str, more: Value| {
+        let mut body = json!({"name": name, "location": format!("rest:https://{name}.example.org/")});
+        body.as_object_mut().expect("one").extend(more.as_object().expect("one").clone());
+        site.post("/api/v1/backup/repositories", body).await.ok::<RepositoryView>()
+    };
+    let care = |one: &RepositoryView| {
+        let check = one.check.as_ref().expect("each is checked");
+        (one.prune.as_ref().map(|prune| prune.schedule.clone()), check.schedule.clone(), check.parts)
+    };
+    let text = |text: &str| Some(text.to_owned());
+    // On an append-only server nobody deletes through its address.
+    assert_eq!(care(&add("home-high", json!({})).await), (None, "30 10 * * 6".to_owned(), 13));
+    assert_eq!(
+        care(&add("object-high", json!({})).await),
+        (text("30 2 * * *"), "30 10 * * 6".to_owned(), 13)
+    );
+    assert_eq!(care(&add("mine", json!({})).await), (text("36 3 * * *"), "36 5 * * *".to_owned(), 91));
+    let own = json!({"prune": {"schedule": "1 1 * * *", "max_duration": "1h"}});
+    assert_eq!(care(&add("home-medium", own).await), (text("1 1 * * *"), "0 16 * * 6".to_owned(), 13));
 }
 
 #[tokio::test]
@@ -135,17 +160,26 @@ async fn policies_come_from_the_file_and_from_hand() {
     let by_hand: BackupPolicyView =
         put(&site, path, json!({"max_age": "1h", "schedule": "*/10 * * * *"})).await.ok();
     assert_eq!(
-        (by_hand.max_age.to_string().as_str(), by_hand.to.as_deref(), by_hand.fault),
+        (by_hand.max_age.to_string().as_str(), by_hand.to.as_deref(), by_hand.fault.as_deref()),
         ("1h", Some("home"), None)
     );
     put(&site, path, json!({"schedule": "now and then"})).await.problem(422, "invalid");
     put(&site, path, json!({"copy_to": ["away"]})).await.problem(404, "not_found");
+    let kind = |view: &BackupPolicyView, name: &str| view.sources.get(name).map(|source| source.kind);
+    assert_eq!(kind(&by_hand, "schedule"), Some(PolicySourceKind::ByHand));
+    assert_eq!(kind(&by_hand, "to"), Some(PolicySourceKind::File));
     let back: BackupPolicyView = site.delete(path).await.ok();
     assert_eq!(back.max_age.to_string(), "3h");
+    assert_eq!(kind(&back, "schedule"), Some(back.follows.kind));
+    assert_eq!((back.follows.kind, back.follows.name.as_deref()), (PolicySourceKind::Tier, Some("standard")));
     let mut defaults: BackupDefaults = site.get("/api/v1/backup/defaults").await.ok();
-    defaults.per_host = 5;
+    let limits = defaults.limits.as_ref().expect("told");
+    assert_eq!((defaults.per_host, limits.per_host, limits.per_repository), (None, 2, 6));
+    defaults.per_host = Some(5);
     let body = serde_json::to_value(&defaults).expect("plain");
-    assert_eq!(put(&site, "/api/v1/backup/defaults", body).await.ok::<BackupDefaults>().per_host, 5);
+    let set = put(&site, "/api/v1/backup/defaults", body).await.ok::<BackupDefaults>();
+    assert_eq!((set.per_host, set.limits.map(|limits| limits.per_host)), (Some(5), Some(5)));
+    put(&site, "/api/v1/backup/defaults", json!({"policy": {}, "per_host": 0})).await.problem(400, "invalid");
 }
 
 #[tokio::test]

@@ -1,18 +1,25 @@
 //! What of a compose file is data.
 
-use crate::backup::outline;
+use crate::backup::{Outline, outline};
 use omni_catalogue::Catalogue;
+use omni_catalogue::policies::Policies;
 use omni_compose::{Input, read};
 use std::collections::BTreeMap;
 
-/// The items of the only group, a line each.
-fn items(text: &str) -> String {
+/// What of a file is data.
+pub(super) fn outlined(text: &str) -> Outline {
     let files = vec![("compose.yml".to_owned(), text.as_bytes().to_vec())];
     let left_out = ["state".to_owned()].into();
     let input = Input { files, left_out, project_name: Some("shop".to_owned()), ..Input::default() };
     let reading = read(&input).unwrap_or_else(|faults| panic!("{faults}"));
-    let outline = outline(&reading.spec, &Catalogue::builtin());
+    let outline = outline(&reading.spec, &Catalogue::builtin(), &Policies::builtin());
     assert_eq!(outline.fault, None);
+    outline
+}
+
+/// The items of the only group, a line each.
+fn items(text: &str) -> String {
+    let outline = outlined(text);
     let lines = outline.groups.values().flatten().map(|item| {
         let quiesce = serde_json::to_string(&item.quiesce).expect("plain");
         format!("{} {} {quiesce}\n", item.name, serde_json::to_string(&item.take).expect("plain"))
@@ -92,6 +99,18 @@ fn the_catalogue_knows_components_by_their_label() {
     assert!(text("postgresql").starts_with("postgres-a "), "{}", text("postgresql"));
     assert_eq!(text("nothing-known"), text("nothing-known-either"));
     assert!(text("nothing-known").starts_with("volume-data "));
+    // Its database is in the dump of the server that has it; here are files, with Gitea stopped.
+    assert!(
+        text("gitea").starts_with("volume-data ") && text("gitea").contains("\"stop\""),
+        "{}",
+        text("gitea")
+    );
+    assert!(text("qdrant").contains("\"pause\""), "{}", text("qdrant"));
+    assert_eq!(text("docker-gc"), "", "nothing of it is worth keeping");
+    // Only what the catalogue's command writes: its queues are no data.
+    let rabbit = text("plane-mq");
+    assert!(rabbit.starts_with("command-a ") && rabbit.lines().count() == 1, "{rabbit}");
+    assert!(rabbit.contains("export_definitions") && rabbit.contains("import_definitions"), "{rabbit}");
 }
 
 #[test]

@@ -2,5 +2,6 @@
 
 mod data;
 mod days;
+mod policies;
 mod promises;
 mod world;

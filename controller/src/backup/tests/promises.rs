@@ -109,7 +109,7 @@ fn check(world: &World) -> Result<(), TestCaseError> {
         *per_host.entry(run.host).or_default() += 1;
         prop_assert!(world.state.host_runs.contains(&(run.host.expect("given"), run.id)));
     }
-    prop_assert!(per_host.values().all(|count| *count <= world.state.backup_defaults.per_host));
+    prop_assert!(per_host.values().all(|count| *count <= world.limits.per_host));
     prop_assert_eq!(world.state.host_runs.len(), given.len());
     let open: Vec<RunId> =
         world.state.runs.values().filter(|run| !run.state.is_over()).map(|run| run.id).collect();

@@ -1,12 +1,13 @@
 //! A cluster in memory: the real `apply` and `decide`, and hosts that do as they are told.
 
-use crate::backup::{Ids, Look, Outline, Outlines, decide};
+use crate::backup::{Basis, Ids, Limits, Look, Outline, Outlines, decide, limits};
 use crate::state::command::RunStep;
 use crate::state::{
     Actor, Allocation, App, AppKey, BackupRepository, Command, CredentialNames, Failover, Goal, Group, Host,
     HostStatus, Medium, Mode, OnFailure, Order, Outcome, Proposal, Release, Run, RunKind, RunTask, State,
     Tier, UpdateRules, Upkeep, apply,
 };
+use omni_catalogue::policies::Policies;
 use omni_common::clock::Time;
 use omni_common::domain::AllocationState;
 use omni_common::domain::app::ContentDigest;
@@ -22,6 +23,7 @@ use std::time::Duration;
 pub(super) struct World {
     pub(super) state: State,
     pub(super) outlines: Outlines,
+    pub(super) limits: Limits,
     pub(super) now: Time,
     next: u128,
     requests: u128,
@@ -93,7 +95,7 @@ fn some_host(number: u128) -> Host {
     crate::app::testing::host(number, &format!("h{number}"))
 }
 
-fn repository(name: &str) -> BackupRepository {
+pub(super) fn repository(name: &str) -> BackupRepository {
     let upkeep = |schedule: &str, parts| Upkeep {
         schedule: schedule.to_owned(),
         time_zone: "UTC".to_owned(),
@@ -151,11 +153,13 @@ impl World {
         };
         let outline = Outline {
             options,
+            basis: Basis::tier(&Policies::builtin(), omni_catalogue::Tier::Critical),
             groups: BTreeMap::from([("main".to_owned(), vec![item])]),
             ..Outline::default()
         };
-        let mut world =
-            Self { state, outlines: BTreeMap::from([(key(), Arc::new(outline))]), now, next: 0, requests: 0 };
+        let limits = limits(&state, &Policies::builtin());
+        let outlines = BTreeMap::from([(key(), Arc::new(outline))]);
+        let mut world = Self { state, outlines, limits, now, next: 0, requests: 0 };
         world.add_app(Tier::Critical);
         world
     }
@@ -239,7 +243,8 @@ impl World {
     /// The same, to go on differently.
     pub(super) fn fork(&self) -> Self {
         let (state, outlines) = (self.state.clone(), self.outlines.clone());
-        Self { state, outlines, now: self.now, next: self.next, requests: self.requests }
+        let (limits, now) = (self.limits, self.now);
+        Self { state, outlines, limits, now, next: self.next, requests: self.requests }
     }
 
     pub(super) fn pass(&mut self, time: Duration) {
@@ -250,7 +255,8 @@ impl World {
     pub(super) fn decide(&mut self) {
         for _ in 0..10 {
             let (state, outlines, now) = (self.state.clone(), self.outlines.clone(), self.now);
-            let steps: Vec<RunStep> = decide(&state, &outlines, now, Look::Everything, self);
+            let limits = self.limits;
+            let steps: Vec<RunStep> = decide(&state, &outlines, &limits, now, Look::Everything, self);
             if steps.is_empty() {
                 return;
             }

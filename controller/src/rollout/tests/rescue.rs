@@ -7,10 +7,10 @@ use crate::state::command::RunStep;
 use crate::state::*;
 use omni_common::clock::Time;
 use omni_common::domain::SecretName;
-use omni_common::domain::backup::{Item, ItemName, PolicyOptions, Quiesce, RunOutcome, RunState, Take};
+use omni_common::domain::backup::{Item, ItemName, Quiesce, RunOutcome, RunState, Take};
 use omni_common::ids::{HostId, RunId};
 use omni_common::wire::RunReport;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,12 +30,7 @@ fn item() -> ItemName {
 fn outlines() -> Outlines {
     let take = Take::Volume { volume: "data".to_owned(), include: Vec::new(), exclude: Vec::new() };
     let items = vec![Item { name: item(), take, quiesce: Quiesce::None }];
-    let outline = Outline {
-        options: PolicyOptions::default(),
-        groups: [("main".to_owned(), items)].into(),
-        components: BTreeSet::new(),
-        fault: None,
-    };
+    let outline = Outline { groups: [("main".to_owned(), items)].into(), ..Outline::default() };
     BTreeMap::from([(key(), Arc::new(outline))])
 }
 

@@ -101,7 +101,7 @@ pub(super) fn delete(state: &mut State, name: &str, proposal: &Proposal) -> Resu
 pub(super) fn set_defaults(state: &mut State, defaults: &BackupDefaults) -> Result<Reply, Refusal> {
     defaults.policy.check().map_err(|why| Refusal::new(RefusalCode::Invalid, why))?;
     let limits = [defaults.per_host, defaults.per_repository, defaults.drills_per_host];
-    if limits.iter().any(|limit| !(1..=64).contains(limit)) {
+    if limits.iter().any(|limit| *limit > 64) {
         return Err(Refusal::new(RefusalCode::Invalid, "limits of runs at a time are 1 to 64"));
     }
     known(state, &defaults.policy)?;

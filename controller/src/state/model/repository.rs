@@ -139,29 +139,16 @@ pub struct Checked {
 }
 
 /// What holds for every app that says nothing else.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackupDefaults {
-    /// In place of what tiers say.
+    /// In place of what components' and tiers' policies say.
     pub policy: PolicyOptions,
-    /// Runs at a time on one host.
+    /// Runs at a time on one host; zero for what the backup policies say.
     pub per_host: u32,
-    /// Runs at a time on one repository.
+    /// Runs at a time on one repository; zero for what the backup policies say.
     pub per_repository: u32,
-    /// Drills at a time on one host.
+    /// Drills at a time on one host; zero for what the backup policies say.
     pub drills_per_host: u32,
-    /// After downtime, runs that are made up begin within this.
+    /// After downtime, runs that are made up begin within this; zero for what the backup policies say.
     pub spread: Span,
-}
-
-impl Default for BackupDefaults {
-    /// As `compose/backup/policies/policies.yaml` has them.
-    fn default() -> Self {
-        Self {
-            policy: PolicyOptions::default(),
-            per_host: 2,
-            per_repository: 6,
-            drills_per_host: 1,
-            spread: Span::secs(15 * 60),
-        }
-    }
 }

@@ -272,10 +272,11 @@ async fn use_backups(client: &Client) {
     client.backup_defaults().await.ok();
     let defaults = BackupDefaults {
         policy: PolicyOptions::default(),
-        per_host: 1,
-        per_repository: 1,
-        drills_per_host: 1,
-        spread: Span::secs(60),
+        per_host: Some(1),
+        per_repository: None,
+        drills_per_host: Some(1),
+        spread: Some(Span::secs(60)),
+        limits: None,
     };
     client.set_backup_defaults(&defaults).await.ok();
 }
