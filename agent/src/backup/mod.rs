@@ -116,6 +116,7 @@ impl Doer for Backups {
             Task::Check(task) => upkeep::check(&context, task).await,
             Task::Prune(task) => upkeep::prune(&context, task).await,
             Task::Restore(task) => restore::restore(&context, task).await,
+            Task::Ready(task) => restore::ready(&context, task).await,
         }
     }
 

@@ -292,6 +292,7 @@ fn word(order: &RunOrder) -> &'static str {
         Task::Copy(_) => "copy",
         Task::Check(_) => "check",
         Task::Prune(_) => "prune",
+        Task::Ready(_) => "ready",
         Task::Restore(task) => match task.into {
             Destination::Scratch { .. } => "drill",
             Destination::InPlace { .. } | Destination::Folder { .. } => "restore",

@@ -53,6 +53,7 @@ fn order(number: u128, text: &str) -> RunOrder {
             items: Vec::new(),
             from: repository(words[2]),
             into,
+            compare: false,
         }))
     };
     let task = match words[0] {
@@ -60,13 +61,17 @@ fn order(number: u128, text: &str) -> RunOrder {
             instance: slot(),
             items: Vec::new(),
             to: repository(words[2]),
+            moves: None,
         })),
         "restore" => restore(Destination::InPlace { replace: false }),
         "drill" => restore(Destination::Scratch { probes: Vec::new() }),
         "check" => Task::Check(CheckTask { repository: repository(words[1]), read: None }),
-        "prune" => {
-            Task::Prune(PruneTask { repository: repository(words[1]), forget: Vec::new(), max_unused: None })
-        }
+        "prune" => Task::Prune(PruneTask {
+            repository: repository(words[1]),
+            forget: Vec::new(),
+            max_unused: None,
+            expire: Vec::new(),
+        }),
         other => panic!("what is `{other}`?"),
     };
     RunOrder { id: id(number), max_duration_ms: 60_000, task }

@@ -72,6 +72,9 @@ fn items(order: &RunOrder, now: Time) -> Vec<ItemOutcome> {
         Task::Copy(task) => {
             task.snapshots.iter().filter_map(|source| copied(source, &task.to.name, now)).collect()
         }
+        Task::Ready(task) => {
+            task.items.iter().map(|one| outcome(&one.item.name, String::new(), now)).collect()
+        }
         Task::Check(_) | Task::Prune(_) => Vec::new(),
     }
 }

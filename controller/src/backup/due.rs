@@ -32,6 +32,10 @@ pub(super) fn steps(state: &State, outlines: &Outlines, now: Time, ids: &mut dyn
     let mut due = Due { state, now, ids, past: Past::of(state), steps: Vec::new() };
     for (key, outline) in outlines {
         let Some(app) = state.apps.get(key).filter(|app| app.goal == Goal::Run) else { continue };
+        // A backup would keep what moves waiting, and what is due is made up for.
+        if state.open_move(key).is_some() {
+            continue;
+        }
         let policy = policy(state, app, &outline.options);
         if policy.skip || policy.fault.is_some() || outline.groups.is_empty() {
             continue;

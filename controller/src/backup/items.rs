@@ -4,6 +4,7 @@
 //! keeps its files in is left out: files of a running server are no backup of it. Everything else that a service writes
 //! and that outlives its containers is taken as files.
 
+use super::moved::moved;
 use omni_catalogue::{Catalogue, Method};
 use omni_common::domain::LABEL_COMPONENT;
 use omni_common::domain::app::{AppSpec, MountSource, ProjectContent, Service, ServiceName};
@@ -27,6 +28,8 @@ pub struct Outline {
     pub components: BTreeSet<String>,
     /// What its file says that cannot be read; a release of before a key was known may have such.
     pub fault: Option<String>,
+    /// What goes along when an instance of a group moves to another host; groups that keep nothing are absent.
+    pub moved: BTreeMap<String, Vec<Item>>,
 }
 
 impl Outline {
@@ -38,6 +41,10 @@ impl Outline {
 
 /// What of an app is data.
 pub fn outline(spec: &AppSpec, catalogue: &Catalogue) -> Outline {
+    Outline { moved: moved(spec), ..backed_up(spec, catalogue) }
+}
+
+fn backed_up(spec: &AppSpec, catalogue: &Catalogue) -> Outline {
     let json = spec.omni.backup.as_ref();
     let (options, common) = match (policy_options(json), common_options(json)) {
         (Ok(options), Ok(common)) => (options, common),
@@ -178,7 +185,7 @@ impl Gathered {
 }
 
 /// A name in the letters that a name may have, told apart from those before it.
-fn named(text: &str, taken: &mut BTreeSet<String>) -> Option<ItemName> {
+pub(super) fn named(text: &str, taken: &mut BTreeSet<String>) -> Option<ItemName> {
     let plain: String = text
         .chars()
         .map(|c| match c.to_ascii_lowercase() {

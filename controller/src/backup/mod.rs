@@ -15,6 +15,8 @@ mod due;
 mod give;
 mod items;
 mod lost;
+mod moved;
+mod moves;
 pub(crate) mod order;
 mod plan;
 mod policy;
@@ -26,6 +28,7 @@ mod tests;
 
 pub(crate) use due::{Set, drill, newest_sets, sets};
 pub use items::{Outline, outline};
+pub use moves::steps as move_steps;
 pub use plan::{Ids, Look, Outlines, decide};
 pub use policy::{Drills, Policy, policy};
 pub(crate) use rescue::{Choice, choose};

@@ -16,6 +16,8 @@ pub mod snapshot;
 mod tests;
 #[cfg(test)]
 mod tests_backups;
+#[cfg(test)]
+mod tests_moves;
 
 pub(crate) use apply::is_quiet;
 pub use apply::{apply, apply_to};

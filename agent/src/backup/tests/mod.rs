@@ -3,6 +3,7 @@
 mod drills;
 mod engine;
 mod files;
+mod moves;
 mod quiesce;
 mod repositories;
 mod streams;
@@ -95,7 +96,12 @@ impl Bed {
     }
 
     fn backup(&self, items: Vec<Item>) -> Task {
-        Task::Backup(Box::new(BackupTask { instance: instance(0), items, to: self.repository("repo") }))
+        Task::Backup(Box::new(BackupTask {
+            instance: instance(0),
+            items,
+            to: self.repository("repo"),
+            moves: None,
+        }))
     }
 
     /// Takes one item, which works.
@@ -117,6 +123,7 @@ impl Bed {
             items: items.collect(),
             from: self.repository("repo"),
             into,
+            compare: false,
         }))
     }
 

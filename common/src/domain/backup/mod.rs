@@ -27,8 +27,8 @@ pub use options::{
     common_options, option_fault, policy_options, service_options,
 };
 pub use order::{
-    BackupTask, CheckTask, CopyTask, Credentials, Destination, Forget, Instance, Probe, PruneTask, ReadPart,
-    Repository, RestoreItem, RestoreTask, RunOrder, Task,
+    BackupTask, CheckTask, CopyTask, Credentials, Destination, Expire, Forget, Instance, Moves, Probe,
+    PruneTask, ReadPart, ReadyItem, ReadyTask, Repository, RestoreItem, RestoreTask, RunOrder, Task,
 };
 pub use outcome::{ItemOutcome, Phase, RunOutcome, RunProgress, RunState};
 pub use schedule::{InvalidSchedule, Schedule};
@@ -36,6 +36,8 @@ pub use span::{InvalidSpan, Span};
 
 /// Tag of every snapshot: `omni-app=ENVIRONMENT/APP`.
 pub const TAG_APP: &str = "omni-app";
+/// Tag of what was taken because its app moves to another host, in the place of [`TAG_APP`]: `omni-move=ENVIRONMENT/APP`.
+pub const TAG_MOVE: &str = "omni-move";
 /// Tag of every snapshot: `omni-item=NAME`.
 pub const TAG_ITEM: &str = "omni-item";
 /// Tag of every snapshot: `omni-slot=GROUP.SLOT`.
