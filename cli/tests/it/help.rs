@@ -2,7 +2,7 @@
 
 use crate::fake::{Mood, World};
 
-const VERBS: [&str; 90] = [
+const VERBS: [&str; 91] = [
     "",
     "login",
     "logout",
@@ -37,6 +37,7 @@ const VERBS: [&str; 90] = [
     "start",
     "stop",
     "restart",
+    "move",
     "rm",
     "explain",
     "drain",
