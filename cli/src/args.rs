@@ -131,6 +131,8 @@ pub(crate) enum Command {
     Stop(RunArgs),
     /// Replace an app's instances by fresh ones, under its own rules
     Restart(RunArgs),
+    /// Move an app to another host with its data; confirm that, or take it back
+    Move(MoveArgs),
     /// Remove an app; its volumes stay unless --volumes says otherwise
     Rm(RemoveArgs),
     /// Why an app runs where it does, and why not elsewhere

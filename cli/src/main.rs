@@ -112,6 +112,7 @@ async fn dispatch(command: Command, settings: Settings, out: &mut Printer) -> Re
         Command::Start(args) => apps::life::start(&args, &open(out)?, out).await,
         Command::Stop(args) => apps::life::stop(&args, &open(out)?, out).await,
         Command::Restart(args) => apps::life::restart(&args, &open(out)?, out).await,
+        Command::Move(args) => Box::pin(apps::moves::run(&args, &open(out)?, out)).await,
         Command::Rm(args) => apps::remove::run(&args, &open(out)?, out).await,
         Command::Explain(app) => apps::explain::run(&app, &open(out)?, out).await,
         Command::Drain(args) => drain::drain(&args, &open(out)?, out).await,

@@ -112,6 +112,11 @@ uuid_id!(
     DeploymentId,
     "deployment"
 );
+uuid_id!(
+    /// The move of an app from one host to another.
+    MoveId,
+    "move"
+);
 
 /// One member of the Raft group. Numbers are handed out once and never again: a controller whose disk was
 /// wiped comes back under a new one.

@@ -16,7 +16,7 @@ use crate::mesh::{MeshRouter, hand_over};
 use crate::metrics::{RAFT_APPLIED, RAFT_LEADER, RAFT_TERM, REFUSED_HANDSHAKES};
 use crate::peer::PeerClient;
 use crate::raft::{Disk, MemoryDisk, Pace, RaftNode, RaftRole, RaftStatus};
-use crate::reconcilers::{Backups, Liveness, Members, Placement, Rescues, drive};
+use crate::reconcilers::{Backups, Liveness, Members, Moves, Placement, Rescues, drive};
 use crate::state::{Actor, Command, Proposal};
 use crate::store::Store;
 use omni_catalogue::Catalogue;
@@ -219,6 +219,7 @@ impl Controller {
         tasks.spawn(drive(Placement::new(Arc::clone(gateway)), node.clone(), stop.clone()));
         tasks.spawn(drive(Backups::new(Arc::clone(gateway)), node.clone(), stop.clone()));
         tasks.spawn(drive(Rescues::new(Arc::clone(gateway)), node.clone(), stop.clone()));
+        tasks.spawn(drive(Moves::new(Arc::clone(gateway)), node.clone(), stop.clone()));
         let (relay, until) = (Arc::clone(&gateway.relay), stop.clone());
         tasks.spawn(async move { relay.run(until).await });
         let (replicas, until) = (Arc::clone(&gateway.replicas), stop.clone());

@@ -129,6 +129,7 @@ impl Doer for Backups {
             Task::Prune(task) => upkeep::prune(&context, task).await,
             Task::Restore(task) => restore::restore(&context, task).await,
             Task::Controllers(task) => controllers::controllers(&context, task).await,
+            Task::Ready(task) => restore::ready(&context, task).await,
         }
     }
 

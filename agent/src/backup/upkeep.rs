@@ -2,15 +2,20 @@
 
 use super::context::Context;
 use super::failure::Failure;
+use super::repository::Opened;
 use crate::runs::Done;
 use omni_common::domain::backup::{
-    CheckTask, CopyTask, Forget, ItemName, ItemOutcome, Phase, PruneTask, RunState, TAG_ITEM, TAG_SLOT,
+    CheckTask, CopyTask, Expire, Forget, ItemName, ItemOutcome, Phase, PruneTask, RunState, TAG_ITEM,
+    TAG_SLOT,
 };
 use omni_restic::{
     Check, Copy, CopyReport, Filter, GroupBy, Keep, Prune, ReadData, Retention, Snapshot, SnapshotId, Tag,
     Unused, Within,
 };
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Snapshots removed by one call of restic.
+const FORGET_AT_ONCE: usize = 200;
 
 /// Copies snapshots. Each that was copied is told as an item by the name it was taken under, with the id of its copy and,
 /// as a fact, of what it is a copy of.
@@ -118,12 +123,39 @@ async fn pruned(context: &Context<'_>, task: &PruneTask) -> Result<String, Failu
             removed += forgotten.await?.iter().map(|group| group.remove.len()).sum::<usize>();
         }
     }
+    for expire in &task.expire {
+        context.check()?;
+        removed += expired(context, &opened, expire).await?;
+    }
     let prune = Prune { max_unused, max_repack_bytes, limits: opened.limits, ..Prune::default() };
     let report = opened
         .unlocked(|| async { context.attend(opened.restic.prune(&opened.repository, &prune)).await })
         .await?;
     let freed = report.bytes_freed.map(|bytes| format!(", {} MiB freed", bytes >> 20)).unwrap_or_default();
     Ok(format!("{removed} snapshots removed{freed}"))
+}
+
+/// Removes the snapshots with a tag of that name which are old enough; says how many.
+async fn expired(context: &Context<'_>, opened: &Opened, expire: &Expire) -> Result<usize, Failure> {
+    let all = Filter::default();
+    let listed = context
+        .unless_cancelled(opened.unlocked(|| opened.restic.snapshots(&opened.repository, &all)))
+        .await?;
+    let old: Vec<SnapshotId> = too_old(&listed, expire).map(|snapshot| snapshot.id.clone()).collect();
+    for some in old.chunks(FORGET_AT_ONCE) {
+        context
+            .unless_cancelled(opened.unlocked(|| opened.restic.forget_snapshots(&opened.repository, some)))
+            .await?;
+    }
+    Ok(old.len())
+}
+
+/// Pure.
+fn too_old<'s>(listed: &'s [Snapshot], expire: &Expire) -> impl Iterator<Item = &'s Snapshot> {
+    let before = expire.before.as_millis();
+    listed.iter().filter(move |snapshot| {
+        tag_value(snapshot, &expire.tag).is_some() && snapshot.time.as_millisecond() < before
+    })
 }
 
 /// The series of snapshots that rules are applied to, one by one, as the tags that each of a series has: those of one item

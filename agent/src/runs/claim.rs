@@ -26,6 +26,7 @@ impl Claim {
                 repositories: vec![shared(&task.from.location), shared(&task.to.location)],
                 instance: None,
             },
+            Task::Ready(task) => Self { repositories: Vec::new(), instance: instance(&task.instance) },
             Task::Check(task) => Self::alone(&task.repository.location),
             Task::Prune(task) => Self::alone(&task.repository.location),
             Task::Controllers(task) => {

@@ -296,6 +296,7 @@ fn word(order: &RunOrder) -> &'static str {
             ControllersWork::Take { .. } => "backup",
             ControllersWork::Prove { .. } => "drill",
         },
+        Task::Ready(_) => "ready",
         Task::Restore(task) => match task.into {
             Destination::Scratch { .. } => "drill",
             Destination::InPlace { .. } | Destination::Folder { .. } => "restore",

@@ -53,6 +53,7 @@ fn order(number: u128, text: &str) -> RunOrder {
             items: Vec::new(),
             from: repository(words[2]),
             into,
+            compare: false,
         }))
     };
     let task = match words[0] {
@@ -60,6 +61,7 @@ fn order(number: u128, text: &str) -> RunOrder {
             instance: slot(),
             items: Vec::new(),
             to: repository(words[2]),
+            moves: None,
         })),
         "restore" => restore(Destination::InPlace { replace: false }),
         "drill" => restore(Destination::Scratch { probes: Vec::new() }),
@@ -69,6 +71,7 @@ fn order(number: u128, text: &str) -> RunOrder {
             forget: Vec::new(),
             max_unused: None,
             max_repack_size: None,
+            expire: Vec::new(),
         }),
         other => panic!("what is `{other}`?"),
     };

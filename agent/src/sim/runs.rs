@@ -81,6 +81,9 @@ fn items(order: &RunOrder, now: Time) -> Vec<ItemOutcome> {
                 items.iter().map(|kept| outcome(&kept.item, kept.snapshot.clone(), now)).collect()
             }
         },
+        Task::Ready(task) => {
+            task.items.iter().map(|one| outcome(&one.item.name, String::new(), now)).collect()
+        }
         Task::Check(_) | Task::Prune(_) => Vec::new(),
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::complete;
 use crate::moment;
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use clap_complete::ArgValueCompleter;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -148,6 +148,45 @@ pub(crate) struct RunArgs {
     /// Whether to wait.
     #[command(flatten)]
     pub wait: WaitArg,
+}
+
+/// `move`
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("what").required(true).args(["to", "confirm", "back"])))]
+pub(crate) struct MoveArgs {
+    /// Which app.
+    #[command(flatten)]
+    pub app: AppArg,
+    /// Host to move to. What would be done is shown first
+    #[arg(long, value_name = "HOST", add = ArgValueCompleter::new(complete::hosts))]
+    pub to: Option<String>,
+    /// Only this group; all that can move when absent
+    #[arg(long, value_name = "GROUP", requires = "to", conflicts_with = "service")]
+    pub group: Option<String>,
+    /// Only the group of this service
+    #[arg(long, value_name = "SERVICE", requires = "to")]
+    pub service: Option<String>,
+    /// Repository that the data goes through; one that both hosts reach when absent
+    #[arg(long, value_name = "REPOSITORY", requires = "to")]
+    pub via: Option<String>,
+    /// Delete what the app has left behind on other hosts. It is shown first
+    #[arg(long)]
+    pub confirm: bool,
+    /// Give the move up, or take it back: the app goes on where it was
+    #[arg(long)]
+    pub back: bool,
+    /// Only print what would be done
+    #[arg(long, requires = "to", conflicts_with_all = ["yes", "wait", "detach"])]
+    pub plan: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Wait for the outcome, but no longer than this (30m when no length is given); on by itself in a terminal
+    #[arg(long, value_name = "LENGTH", num_args = 0..=1, require_equals = true, default_missing_value = "30m", value_parser = moment::length)]
+    pub wait: Option<Duration>,
+    /// Do not wait for the outcome
+    #[arg(long, conflicts_with = "wait")]
+    pub detach: bool,
 }
 
 /// `rm`

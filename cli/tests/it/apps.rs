@@ -160,3 +160,33 @@ fn the_environment_at_hand_is_the_contexts_or_the_variables() {
     assert_eq!(world.omni("context env --unset").code, 0);
     assert_eq!(world.omni("context env").out, "default\n");
 }
+
+#[test]
+fn an_app_moves_with_its_data_and_the_old_copy_goes_when_that_is_said() {
+    let world = World::new();
+    let shop = "/api/v1/apps/default/shop/move";
+    check("move-plan", &world, "move shop --to web-2 --plan");
+    assert_eq!(world.omni("move shop --to web-2").code, 2, "nobody can be asked");
+    assert_eq!(world.omni("move shop").code, 2, "where to?");
+    assert_eq!(world.omni("move shop --to web-2 --confirm").code, 2, "one thing at a time");
+    assert_eq!(world.omni("move shop --to gone --yes").code, 3);
+    check("move-refused", &world, "move shop --to full --yes");
+    check("move-never", &world, "move shop --back --yes");
+
+    let before = world.written().len();
+    check("move", &world, "move shop --to web-2 --yes --wait");
+    let made = calls(&world)[before..].to_vec();
+    let body = |dry: bool, via: &str| format!(r#"{{"to":"web-2"{via},"dry_run":{dry}}}"#);
+    let expected = [
+        (format!("POST {shop}"), body(true, "")),
+        (format!("POST {shop}"), body(false, r#","repository":"home""#)),
+    ];
+    assert_eq!(made, expected, "what was shown is what is done");
+    check("move-show", &world, "apps show shop");
+    check("move-confirm", &world, "move shop --confirm --yes --wait");
+    let (call, body) = calls(&world).last().cloned().expect("one");
+    assert_eq!(call, format!("POST {shop}/confirm"));
+    assert!(body.starts_with(r#"{"hosts":[""#), "{body}");
+    check("move-nothing-left", &world, "move shop --confirm --yes");
+    check("move-back", &world, "move shop --back --yes --wait");
+}

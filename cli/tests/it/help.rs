@@ -2,7 +2,7 @@
 
 use crate::fake::{Mood, World};
 
-const VERBS: [&str; 92] = [
+const VERBS: [&str; 93] = [
     "",
     "login",
     "logout",
@@ -37,6 +37,7 @@ const VERBS: [&str; 92] = [
     "start",
     "stop",
     "restart",
+    "move",
     "rm",
     "explain",
     "drain",

@@ -91,6 +91,9 @@ pub(crate) const TABLE: &[(&str, &str, Access, Span)] = &[
     ("POST", "/api/v1/apps/{environment}/{app}/restart", Needs(Operator), App),
     ("POST", "/api/v1/apps/{environment}/{app}/accept-loss", Needs(Operator), App),
     ("POST", "/api/v1/apps/{environment}/{app}/rollback", Needs(Operator), App),
+    ("POST", "/api/v1/apps/{environment}/{app}/move", Needs(Operator), App),
+    ("POST", "/api/v1/apps/{environment}/{app}/move/confirm", Needs(Operator), App),
+    ("POST", "/api/v1/apps/{environment}/{app}/move/back", Needs(Operator), App),
     ("GET", "/api/v1/apps/{environment}/{app}/explain", Needs(Viewer), App),
     ("GET", "/api/v1/apps/{environment}/{app}/releases", Needs(Viewer), App),
     // Shows the values of variables, passwords among them.

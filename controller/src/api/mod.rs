@@ -31,6 +31,7 @@ mod hosts;
 mod images;
 mod logs;
 mod metrics;
+mod moves;
 mod oidc;
 mod openapi;
 mod pages;

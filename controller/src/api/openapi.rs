@@ -5,8 +5,8 @@ use super::access::{Access, access};
 use super::extract::IDEMPOTENCY_KEY;
 use super::{
     Api, alerts, apps, audit, backups, cluster, containers, controllers, environments, events, exec, hosts,
-    images, logs, metrics, oidc, probes, prometheus, repositories, secrets, sessions, systems, tokens, users,
-    who,
+    images, logs, metrics, moves, oidc, probes, prometheus, repositories, secrets, sessions, systems, tokens,
+    users, who,
 };
 use crate::state::ApiRole;
 use axum::http::Method;
@@ -80,6 +80,7 @@ impl Modify for Bearer {
 pub(crate) fn routes() -> OpenApiRouter<Arc<Api>> {
     OpenApiRouter::with_openapi(Frame::openapi())
         .merge(apps::routes())
+        .merge(moves::routes())
         .merge(hosts::routes())
         .merge(metrics::routes())
         .merge(containers::routes())

@@ -2,6 +2,7 @@
 
 use super::cursor::Paging;
 use super::hosts::find_host;
+use super::moves::{move_view, old_data, waits};
 use super::{App, AppError, Call, View};
 use crate::backup::{Choice, Stranded, choose, stranded};
 use crate::rollout;
@@ -54,6 +55,10 @@ impl App {
         let mut body = view(state, app, &self.waiting(state, &app.key));
         let allocations: Vec<&Allocation> = state.allocations_of(&app.key).map(|held| &**held).collect();
         let earlier = app.deployments.iter().rev().skip(1);
+        if let Some(moving) = &mut body.moving {
+            let runs = moving.legs.iter().filter_map(|leg| state.runs.get(&leg.run?));
+            moving.progress = runs.into_iter().find_map(|run| self.progress(run));
+        }
         body.earlier_deployments =
             earlier.map(|earlier| deployment(app, earlier, &allocations, body.wanted)).collect();
         Ok(body)
@@ -69,6 +74,11 @@ impl App {
         for wait in decision.plan.waiting {
             if *wait.group.environment == *key.environment && *wait.group.app == *key.name {
                 waiting.entry(wait.group.group.to_string()).or_default().push(wait.why.to_string());
+            }
+        }
+        if let Some(open) = state.open_move(key) {
+            for leg in open.with_data().filter(|leg| open.holds(&leg.group)) {
+                waiting.entry(leg.group.clone()).or_default().push(waits(state, open));
             }
         }
         for one in stranded(state).into_iter().filter(|one| one.app == *key) {
@@ -213,7 +223,7 @@ impl App {
         Ok(View { index: written.state.index, body: () })
     }
 
-    async fn changed(
+    pub(super) async fn changed(
         &self,
         call: &Call,
         environment: &str,
@@ -269,6 +279,8 @@ pub(super) fn view(state: &State, app: &AppState, waiting: &BTreeMap<String, Vec
         groups: groups(app, waiting),
         allocations: allocations.iter().map(|held| allocation(state, held)).collect(),
         volumes: volumes(state, app),
+        moving: state.moves.get(&app.key).map(|one| move_view(state, one)),
+        old_data: old_data(state, app),
         deployment: app.deployment().map(|newest| deployment(app, newest, &allocations, wanted)),
         earlier_deployments: Vec::new(),
         created: app.created,

@@ -223,7 +223,7 @@ impl App {
         }
     }
 
-    fn progress(&self, run: &Run) -> Option<RunProgress> {
+    pub(super) fn progress(&self, run: &Run) -> Option<RunProgress> {
         let seen = self.observed.host(run.host.filter(|_| run.state == RunState::Running)?)?;
         let (runs, _) = seen.runs.as_ref().filter(|(_, at)| at.elapsed() < PROGRESS_FOR)?;
         runs.iter().find(|progress| progress.run == run.id).cloned()
@@ -317,6 +317,7 @@ impl From<RunKind> for api::RunKind {
             RunKind::Prune => Self::Prune,
             RunKind::Restore => Self::Restore,
             RunKind::Drill => Self::Drill,
+            RunKind::Move => Self::Move,
         }
     }
 }

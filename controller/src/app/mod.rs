@@ -31,6 +31,7 @@ mod images;
 mod logs;
 mod logs_merge;
 mod metrics;
+mod moves;
 mod oidc;
 mod outline;
 mod passes;

@@ -53,6 +53,7 @@ pub(crate) fn outline() -> Outline {
         components: BTreeSet::from([COMPONENT.to_owned()]),
         basis: Basis::tier(&Policies::builtin(), Tier::Critical),
         fault: None,
+        moved: BTreeMap::new(),
     }
 }
 

@@ -38,6 +38,10 @@ pub(super) fn steps(
     let mut due = Due { state, limits, now, ids, past: Past::of(state), steps: Vec::new() };
     for (key, outline) in outlines {
         let Some(app) = state.apps.get(key).filter(|app| app.goal == Goal::Run) else { continue };
+        // A backup would keep what moves waiting, and what is due is made up for.
+        if state.open_move(key).is_some() {
+            continue;
+        }
         let policy = policy(state, app, outline);
         if policy.skip || policy.fault.is_some() || outline.groups.is_empty() {
             continue;

@@ -7,7 +7,7 @@ use super::limits::Limits;
 use super::plan::Outlines;
 use super::policy::policy;
 use crate::state::command::RunStep;
-use crate::state::{HostStatus, Run, RunKind, RunTask, State, is_quiet};
+use crate::state::{HostStatus, Move, Run, RunKind, RunTask, State, is_quiet};
 use omni_common::clock::Time;
 use omni_common::domain::backup::RunState;
 use omni_common::ids::HostId;
@@ -61,7 +61,7 @@ pub(super) fn steps(state: &State, outlines: &Outlines, limits: &Limits, now: Ti
 
 /// How long until the app's data is older than it may be, milliseconds; what people wait for goes first.
 fn left(state: &State, outlines: &Outlines, run: &Run, now: Time) -> i64 {
-    if run.due.is_none() && matches!(run.kind(), RunKind::Backup | RunKind::Restore) {
+    if run.due.is_none() && matches!(run.kind(), RunKind::Backup | RunKind::Restore | RunKind::Move) {
         return i64::MIN;
     }
     let Some(key) = run.app.as_ref().filter(|_| run.kind() == RunKind::Backup) else { return i64::MAX };
@@ -132,7 +132,9 @@ impl<'a> Taken<'a> {
         let hosts = candidates(state, run)?;
         let drill = run.kind() == RunKind::Drill;
         let used = |host: &HostId| self.hosts.get(host).copied().unwrap_or_default();
-        let most = limits.per_host.min(u32::try_from(MAX_RUNS_PER_HOST).unwrap_or(u32::MAX));
+        let bound = u32::try_from(MAX_RUNS_PER_HOST).unwrap_or(u32::MAX);
+        // An app may be away until it is done.
+        let most = if run.kind() == RunKind::Move { bound } else { limits.per_host.min(bound) };
         let free = |host: &HostId| {
             let (runs, drills) = used(host);
             runs < most && !(drill && drills >= limits.drills_per_host)
@@ -158,6 +160,15 @@ impl<'a> Taken<'a> {
                 return Err(Not::Ever("repository_missing", format!("repository {name} was removed")));
             }
             let users = self.repositories.get(name).copied().unwrap_or(0);
+            if run.kind() == RunKind::Move {
+                match self.alone.contains(name) {
+                    true => return Err(Not::Yet(format!("repository {name} is being checked or pruned"))),
+                    false => continue,
+                }
+            }
+            if let Some(open) = moves_through(state, name).filter(|_| run.kind().is_exclusive()) {
+                return Err(Not::Yet(format!("{} moves through repository {name}", open.app)));
+            }
             if self.alone.contains(name) {
                 return Err(Not::Yet(format!("repository {name} is being checked or pruned")));
             }
@@ -177,9 +188,20 @@ impl<'a> Taken<'a> {
     }
 }
 
+/// A move that goes through a repository: from its first run to its last nothing may have the repository alone, because the
+/// app would be away for as long.
+fn moves_through<'a>(state: &'a State, repository: &str) -> Option<&'a Move> {
+    let open = state.moves.values().filter(|one| one.stage.is_open());
+    open.map(|one| &**one).find(|one| one.repository.as_deref() == Some(repository))
+}
+
 /// The instance whose own data a run is at.
 fn writes_or_reads(run: &Run) -> Option<(&crate::state::AppKey, &(String, u32))> {
-    let own = run.is_in_place() || run.rescues_from().is_some() || matches!(run.task, RunTask::Backup { .. });
+    let moves = matches!(run.task, RunTask::MoveOut { .. } | RunTask::MoveIn { .. });
+    let own = run.is_in_place()
+        || run.rescues_from().is_some()
+        || moves
+        || matches!(run.task, RunTask::Backup { .. });
     Some((run.app.as_ref().filter(|_| own)?, run.instance.as_ref()?))
 }
 

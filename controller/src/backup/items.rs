@@ -6,6 +6,7 @@
 
 use super::basis::{Basis, Owners};
 use super::methods::way;
+use super::moved::moved;
 use omni_catalogue::Catalogue;
 use omni_catalogue::policies::Policies;
 use omni_common::domain::app::{AppSpec, MountSource, ProjectContent, Service, ServiceName};
@@ -32,6 +33,8 @@ pub struct Outline {
     pub basis: Basis,
     /// What its file says that cannot be read; a release of before a key was known may have such.
     pub fault: Option<String>,
+    /// What goes along when an instance of a group moves to another host; groups that keep nothing are absent.
+    pub moved: BTreeMap<String, Vec<Item>>,
 }
 
 impl Outline {
@@ -43,6 +46,10 @@ impl Outline {
 
 /// What of an app is data, and what holds for it where nobody says anything.
 pub fn outline(spec: &AppSpec, catalogue: &Catalogue, policies: &Policies) -> Outline {
+    Outline { moved: moved(spec), ..backed_up(spec, catalogue, policies) }
+}
+
+fn backed_up(spec: &AppSpec, catalogue: &Catalogue, policies: &Policies) -> Outline {
     let json = spec.omni.backup.as_ref();
     let (options, common) = match (policy_options(json), common_options(json)) {
         (Ok(options), Ok(common)) => (options, common),
@@ -189,7 +196,7 @@ impl Gathered {
 }
 
 /// A name in the letters that a name may have, told apart from those before it.
-fn named(text: &str, taken: &mut BTreeSet<String>) -> Option<ItemName> {
+pub(super) fn named(text: &str, taken: &mut BTreeSet<String>) -> Option<ItemName> {
     let plain: String = text
         .chars()
         .map(|c| match c.to_ascii_lowercase() {

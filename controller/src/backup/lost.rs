@@ -45,7 +45,8 @@ fn step(state: &State, run: &Run, now: Time) -> Option<RunStep> {
 }
 
 fn take_back(run: &Run, code: &str, why: String) -> RunStep {
-    let anywhere = run.only.is_none() && !matches!(run.kind(), RunKind::Backup | RunKind::Restore);
+    let anywhere =
+        run.only.is_none() && !matches!(run.kind(), RunKind::Backup | RunKind::Restore | RunKind::Move);
     match anywhere {
         true => RunStep::TakeBack { run: run.id, why },
         false => RunStep::End { run: run.id, state: RunState::Failed, code: code.to_owned(), why },

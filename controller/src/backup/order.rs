@@ -9,13 +9,17 @@ use omni_catalogue::policies::Policies;
 use omni_common::domain::SecretName;
 use omni_common::domain::app::AppSpec;
 use omni_common::domain::backup::{
-    BackupTask, CheckTask, ControllersTask, ControllersWork, CopyTask, Credentials, Destination, Forget,
-    Hidden, Instance, ItemName, KeptState, LocationKind, Probe, PruneTask, ReadPart, Repository, RestoreItem,
-    RestoreTask, RunOrder, TAG_APP, Task,
+    BackupTask, CheckTask, ControllersTask, ControllersWork, CopyTask, Credentials, Destination, Expire,
+    Forget, Hidden, Instance, ItemName, KeptState, LocationKind, Moves, Probe, PruneTask, ReadPart,
+    ReadyItem, ReadyTask, Repository, RestoreItem, RestoreTask, RunOrder, TAG_APP, TAG_MOVE, Task,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 use zeroize::Zeroizing;
+
+/// What was put into a repository for a move is forgotten after this time: no move needs it any more.
+const MOVED_FOR: Duration = Duration::from_secs(3 * 24 * 3600);
 
 /// Why there is no order.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +86,9 @@ pub(crate) fn order(state: &State, run: &Run, opener: &dyn Opener) -> Result<Run
             let probes: Vec<Probe> = probes.clone();
             Task::Restore(Box::new(cx.restore(items, Destination::Scratch { probes })?))
         }
+        RunTask::MoveOut { last } => Task::Backup(Box::new(cx.move_out(*last)?)),
+        RunTask::MoveReady { bytes, replace } => Task::Ready(Box::new(cx.ready(bytes, *replace)?)),
+        RunTask::MoveIn { items } => Task::Restore(Box::new(cx.move_in(items)?)),
     };
     Ok(RunOrder { id: run.id, max_duration_ms: run.max_duration_ms, task })
 }
@@ -118,7 +125,58 @@ impl Cx<'_> {
     fn backup(&self, items: &[ItemName]) -> Result<BackupTask, OrderError> {
         let (instance, outline) = self.instance()?;
         let found = items.iter().filter_map(|name| outline.item(&instance.group, name).cloned()).collect();
-        Ok(BackupTask { instance, items: found, to: self.repository(&self.run.repository, true)? })
+        let to = self.repository(&self.run.repository, true)?;
+        Ok(BackupTask { instance, items: found, to, moves: None })
+    }
+
+    /// All files of an instance that moves.
+    fn move_out(&self, last: bool) -> Result<BackupTask, OrderError> {
+        let (instance, outline) = self.instance()?;
+        let items = outline.moved.get(&instance.group).cloned().unwrap_or_default();
+        let moves = Some(if last { Moves::Stopped } else { Moves::Running });
+        Ok(BackupTask { instance, items, to: self.repository(&self.run.repository, true)?, moves })
+    }
+
+    fn ready(&self, bytes: &[(ItemName, u64)], replace: bool) -> Result<ReadyTask, OrderError> {
+        let (instance, outline) = self.instance()?;
+        let items = outline.moved.get(&instance.group).into_iter().flatten().map(|item| {
+            let known = bytes.iter().find(|(name, _)| *name == item.name);
+            ReadyItem { item: item.clone(), bytes: known.map_or(0, |(_, bytes)| *bytes) }
+        });
+        let items = items.collect();
+        Ok(ReadyTask { instance, items, replace })
+    }
+
+    /// What was taken last, onto the new host.
+    fn move_in(&self, items: &[WantedItem]) -> Result<RestoreTask, OrderError> {
+        let (instance, outline) = self.instance()?;
+        let known = outline.moved.get(&instance.group).cloned().unwrap_or_default();
+        let open = self.run.app.as_ref().and_then(|app| self.state.open_move(app));
+        let leg = open.and_then(|open| open.legs.iter().find(|leg| leg.is(&instance.group, instance.slot)));
+        // Half of it would look like all of it.
+        if known.len() != items.len() {
+            return gone(format!("{} of {} items of what moves were taken", items.len(), known.len()));
+        }
+        let wanted = items.iter().map(|wanted| {
+            let item = known.iter().find(|item| item.name == wanted.item);
+            let Some(item) = item else { return gone(format!("{} does not move", wanted.item)) };
+            let taken = leg.and_then(|leg| leg.items.iter().find(|taken| taken.snapshot == wanted.snapshot));
+            Ok(RestoreItem {
+                item: item.clone(),
+                snapshot: wanted.snapshot.clone(),
+                path: None,
+                facts: taken.map(|taken| taken.facts.clone()).unwrap_or_default(),
+            })
+        });
+        let items = wanted.collect::<Result<_, _>>()?;
+        Ok(RestoreTask {
+            instance,
+            items,
+            from: self.repository(&self.run.repository, false)?,
+            // It was looked at before, and nothing has run there since.
+            into: Destination::InPlace { replace: true },
+            compare: true,
+        })
     }
 
     fn restore(&self, items: &[WantedItem], into: Destination) -> Result<RestoreTask, OrderError> {
@@ -143,7 +201,8 @@ impl Cx<'_> {
             })
         });
         let items = wanted.collect::<Result<_, _>>()?;
-        Ok(RestoreTask { instance, items, from: self.repository(&self.run.repository, false)?, into })
+        let from = self.repository(&self.run.repository, false)?;
+        Ok(RestoreTask { instance, items, from, into, compare: false })
     }
 
     fn prune(&self) -> Result<PruneTask, OrderError> {
@@ -165,7 +224,10 @@ impl Cx<'_> {
         let max_unused = repository.prune.as_ref().and_then(|upkeep| upkeep.max_unused.clone());
         let rules = self.opener.policies().repository(&repository.name);
         let max_repack_size = rules.map(|rules| rules.maintenance.prune.max_repack_size.clone());
-        Ok(PruneTask { repository: self.open(repository, false)?, forget, max_unused, max_repack_size })
+        let expired = self.run.created.minus(MOVED_FOR);
+        let expire = vec![Expire { tag: TAG_MOVE.to_owned(), before: expired }];
+        let repository = self.open(repository, false)?;
+        Ok(PruneTask { repository, forget, max_unused, max_repack_size, expire })
     }
 
     fn instance(&self) -> Result<(Instance, Arc<Outline>), OrderError> {

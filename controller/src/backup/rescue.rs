@@ -14,7 +14,7 @@ use super::plan::{Ids, Outlines};
 use super::{Outline, Set, sets};
 use crate::rollout::{Foreign, problem_of};
 use crate::state::command::RunStep;
-use crate::state::{App, AppKey, Failover, Goal, HostStatus, RestoreInto, Run, RunTask, State};
+use crate::state::{App, AppKey, Failover, Goal, HostStatus, OldDataKey, RestoreInto, Run, RunTask, State};
 use omni_common::clock::Time;
 use omni_common::domain::backup::RunState;
 use omni_common::ids::{HostId, RunId};
@@ -88,7 +88,9 @@ pub(crate) enum Choice {
 
 /// Instances that wait for a host that is down and may come back from a snapshot. Cheap: usually there are none.
 pub fn stranded(state: &State) -> Vec<Stranded> {
-    let running = state.apps.values().filter(|app| app.goal == Goal::Run);
+    // What moves has somebody who looks after it.
+    let running =
+        state.apps.values().filter(|app| app.goal == Goal::Run && state.open_move(&app.key).is_none());
     running.flat_map(|app| of_app(state, app)).collect()
 }
 
@@ -131,6 +133,11 @@ pub fn steps(
         else {
             continue;
         };
+        // What is being removed there would be removed with what is brought.
+        let old = OldDataKey { app: one.app.clone(), instance: one.instance.clone(), host: *to };
+        if state.old_data.get(&old).is_some_and(|old| old.going) {
+            continue;
+        }
         if let Choice::Take(repository, set) = choose(state, outline, one, Some(*to), now) {
             steps.push(RunStep::Start(Box::new(run(state, one, *to, repository, *set, ids.run()))));
         }

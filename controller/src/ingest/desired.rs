@@ -6,7 +6,7 @@
 
 use super::accept::Gateway;
 use super::runs;
-use crate::state::{Allocation, Goal, State};
+use crate::state::{Allocation, Goal, OldDataKey, State};
 use imbl::OrdMap;
 use omni_common::ids::HostId;
 use omni_common::wire::{Desired, DesiredAllocation, GatewayFrame, MAX_ALLOCATIONS_PER_HOST};
@@ -29,6 +29,9 @@ pub(super) fn desired(state: &State, host: HostId) -> Desired {
 fn named(state: &State, held: &Allocation) -> Option<DesiredAllocation> {
     let app = state.apps.get(&held.app)?;
     let release = app.releases.get(&held.release)?;
+    let old =
+        OldDataKey { app: held.app.clone(), instance: (held.group.clone(), held.slot), host: held.host };
+    let is_old = state.old_data.get(&old).is_some_and(|old| old.going && old.by == Some(held.id));
     Some(DesiredAllocation {
         id: held.id,
         epoch: held.epoch,
@@ -40,7 +43,7 @@ fn named(state: &State, held: &Allocation) -> Option<DesiredAllocation> {
         spec: release.spec.clone(),
         exclusive: held.exclusive,
         run: held.run,
-        purge: !held.run && app.goal == Goal::Purge,
+        purge: !held.run && (app.goal == Goal::Purge || is_old),
         gpus: held.gpus.iter().map(|grant| grant.uuid.clone()).collect(),
     })
 }

@@ -7,6 +7,7 @@ mod backups;
 mod driver;
 mod liveness;
 mod members;
+mod moves;
 mod placement;
 mod rescues;
 
@@ -14,5 +15,6 @@ pub(crate) use backups::Backups;
 pub(crate) use driver::drive;
 pub(crate) use liveness::Liveness;
 pub(crate) use members::Members;
+pub(crate) use moves::Moves;
 pub(crate) use placement::Placement;
 pub(crate) use rescues::Rescues;

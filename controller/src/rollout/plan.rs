@@ -4,7 +4,10 @@ use super::foreign::Foreign;
 use super::gate::{End, Filling, Gate, gate};
 use super::problem::{next_forgotten, next_overdue, problem};
 use crate::state::command::PlanStep;
-use crate::state::{Allocation, App, AppKey, DeploymentState, Goal, GpuGrant, Group, HostStatus, State};
+use crate::state::{
+    Allocation, App, AppKey, DeploymentState, Goal, GpuGrant, Group, HostStatus, Move, MoveStage, OldDataKey,
+    State,
+};
 use omni_common::clock::Time;
 use omni_common::ids::{AllocationId, DeploymentId, HostId};
 use omni_scheduler as sched;
@@ -46,6 +49,8 @@ pub fn decide(state: &State, foreign: &BTreeMap<HostId, Foreign>, now: Time, ids
     }
     decision.again = earlier(earlier(decision.again, next_overdue(state, now)), next_forgotten(state, now));
     decision.steps.extend(purges(state, ids));
+    decision.steps.extend(old_data(state, ids));
+    decision.steps.extend(moved_away(state));
     decision.steps.extend(forgotten(state));
     decision.plan = held_back(state, sched::plan(&problem(state, &gates, foreign, now)));
     let placed = decision.plan.steps.iter().filter_map(|step| carry(state, step, ids));
@@ -149,6 +154,41 @@ fn purges(state: &State, ids: &mut dyn Ids) -> Vec<PlanStep> {
         .collect()
 }
 
+/// Old data that is to go, on hosts that can be told so, and of which nobody has been told yet.
+fn old_data(state: &State, ids: &mut dyn Ids) -> Vec<PlanStep> {
+    let up = |host: &HostId| state.hosts.get(host).is_some_and(|host| host.status == HostStatus::Up);
+    let going = state.old_data.iter().filter(|(place, old)| old.going && up(&place.host));
+    let step = |(place, _): (&OldDataKey, _)| {
+        let OldDataKey { app, instance: (group, slot), host } = place;
+        let known = state.apps.get(app)?;
+        let home = known.homes.get(&place.instance).is_some_and(|homes| homes.contains(host));
+        let here = |held: &Arc<Allocation>| held.host == *host && held.group == *group && held.slot == *slot;
+        let free = !home && !state.allocations_of(app).any(here);
+        free.then(|| PlanStep::Purge {
+            id: ids.allocation(),
+            app: app.clone(),
+            group: group.clone(),
+            slot: *slot,
+            host: *host,
+        })
+    };
+    going.filter_map(step).collect()
+}
+
+/// What stops because its app moves to another host. The scheduler would stop it too, and say that nobody wants it.
+fn moved_away(state: &State) -> Vec<PlanStep> {
+    let held = |open: &Arc<Move>| {
+        let name = state.hosts.get(&open.to).map_or("a removed host", |host| host.name.as_str());
+        let why = match open.stage {
+            MoveStage::Returning => format!("it goes back from {name}"),
+            _ => format!("it moves to {name}"),
+        };
+        let own = state.allocations_of(&open.app).filter(|held| held.run && open.holds(&held.group));
+        own.map(|held| PlanStep::Stop { id: held.id, why: why.clone() }).collect::<Vec<_>>()
+    };
+    state.moves.values().filter(|one| one.stage.holds_still()).flat_map(held).collect()
+}
+
 /// Where an app's data is, as far as those hosts belong to the mesh: with a host that was removed its data is out of reach.
 fn data_left<'a>(state: &'a State, app: &'a App) -> impl Iterator<Item = (&'a (String, u32), &'a HostId)> {
     let places = app.homes.iter().flat_map(|(home, hosts)| hosts.iter().map(move |host| (home, host)));
@@ -225,8 +265,12 @@ fn forgotten(state: &State) -> impl Iterator<Item = PlanStep> {
     let going = state.apps.values().filter(|app| matches!(app.goal, Goal::Remove | Goal::Purge));
     going
         .filter(|app| state.allocations_of(&app.key).next().is_none())
-        .filter(|app| app.goal == Goal::Remove || data_left(state, app).next().is_none())
+        .filter(|app| app.goal == Goal::Remove || nothing_left(state, app))
         .map(|app| PlanStep::Forget { app: app.key.clone() })
+}
+
+fn nothing_left(state: &State, app: &App) -> bool {
+    data_left(state, app).next().is_none() && state.old_data_of(&app.key).next().is_none()
 }
 
 /// A step of the scheduler's in the terms of the state.

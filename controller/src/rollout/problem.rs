@@ -4,7 +4,7 @@ use super::foreign::Foreign;
 use super::gate::Gate;
 use crate::state::{
     Allocation, App, AppKey, DeploymentState, Failover, Goal, GpuGrant, Group, HostPort, HostStatus, Mode,
-    Order, State, Tier,
+    MoveStage, Order, State, Tier,
 };
 use omni_common::clock::Time;
 use omni_common::domain::AllocationState;
@@ -134,11 +134,16 @@ fn groups<'a>(
     now: Time,
 ) -> impl Iterator<Item = sched::Group> + 'a {
     let release = app.wanted();
+    let moving = state.open_move(&app.key);
     release.into_iter().flat_map(|release| &release.groups).map(move |(name, group)| {
         let key = group_key(&app.key, name);
         let renew = gate.into_iter().flat_map(|gate| &gate.renew).filter(|(own, _)| own == name);
+        let renew = renew.map(|(_, slot)| *slot).chain(moves_on(state, app, name));
+        let pinned = pinned_to(state, &app.key, name);
         sched::Group {
             mode: match app.replicas(name, group) {
+                // It holds still while its data moves.
+                Some(_) if moving.is_some_and(|open| open.holds(name)) => sched::Mode::Replicated(0),
                 Some(count) => sched::Mode::Replicated(count),
                 None => sched::Mode::Global,
             },
@@ -148,7 +153,12 @@ fn groups<'a>(
             ports: group.ports.iter().filter_map(port).collect(),
             platforms: group.platforms.iter().map(|text| platform(text)).collect(),
             region: group.region.as_deref().map(Arc::from),
-            constraints: group.constraints.iter().filter_map(|text| text.parse().ok()).collect(),
+            constraints: group
+                .constraints
+                .iter()
+                .chain(&pinned)
+                .filter_map(|text| text.parse().ok())
+                .collect(),
             spread: group.spread.iter().filter_map(|text| text.parse().ok()).collect(),
             volumes: volumes(app, name, group),
             priority: sched::Priority { critical: group.critical, tier: tier(group.tier) },
@@ -160,7 +170,7 @@ fn groups<'a>(
             },
             max_per_host: (group.max_per_host > 0).then_some(group.max_per_host),
             min_healthy: minimum(app, name, group),
-            renew: renew.map(|(_, slot)| *slot).collect(),
+            renew: renew.collect(),
             renew_stops_first: stops_first(app, group) || was_exclusive(state, app, name),
             // What never was healthy is for a person to look at, not for other hosts to try.
             max_reschedules: match (group.mode, app.deployment().map(|newest| newest.state)) {
@@ -171,6 +181,24 @@ fn groups<'a>(
             ..sched::Group::new(key)
         }
     })
+}
+
+/// The host that an instance has to start on, because its app moves there.
+fn pinned_to(state: &State, key: &AppKey, name: &str) -> Option<String> {
+    let open = state.open_move(key).filter(|open| open.stage == MoveStage::Starting)?;
+    open.legs.iter().any(|leg| leg.group == name).then(|| format!("node.id == {}", open.to))
+}
+
+/// Slots without data that a move fills afresh, on its host.
+fn moves_on(state: &State, app: &App, name: &str) -> Vec<Slot> {
+    let open = state.open_move(&app.key).filter(|open| open.stage == MoveStage::Starting);
+    let Some(open) = open else { return Vec::new() };
+    let legs = open.legs.iter().filter(|leg| !leg.data && leg.group == name);
+    let there = |slot: u32| {
+        let mut own = state.allocations_of(&app.key).filter(|held| held.group == name && held.slot == slot);
+        own.any(|held| held.counts() && held.host == open.to)
+    };
+    legs.filter(|leg| !there(leg.slot)).map(|leg| Slot::Replica(leg.slot)).collect()
 }
 
 /// Where the group's slots failed of late.

@@ -5,7 +5,7 @@
 
 mod steps;
 
-pub use steps::{NewRelease, NewSecret, PlanStep, RunStep, Steer};
+pub use steps::{MoveStep, NewRelease, NewSecret, PlanStep, RunStep, Steer};
 
 use super::model::*;
 use omni_common::clock::Time;
@@ -464,6 +464,19 @@ pub enum Command {
         /// The session that begins with it.
         session: Box<UserSession>,
     },
+    /// Somebody moves an app to another host.
+    StartMove(Box<Move>),
+    /// What the leader decided about moves.
+    AdoptMoves(Vec<MoveStep>),
+    /// Somebody says that data which an app has left on these hosts may go.
+    ConfirmMove {
+        /// Which app.
+        app: AppKey,
+        /// The hosts; never none.
+        hosts: Vec<HostId>,
+    },
+    /// Somebody gives a move up, or takes it back: the app goes on where it was.
+    ReturnMove(AppKey),
 }
 
 /// What changes about a person. Absent fields stay.

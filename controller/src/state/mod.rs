@@ -17,6 +17,8 @@ mod tests;
 #[cfg(test)]
 mod tests_backups;
 #[cfg(test)]
+mod tests_moves;
+#[cfg(test)]
 mod tests_restored;
 
 pub(crate) use apply::{Restoration, first_controller, is_quiet, restored};

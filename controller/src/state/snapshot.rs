@@ -8,6 +8,7 @@
 
 mod v1;
 mod v2;
+mod v3;
 
 use super::model::State;
 use omni_common::codec;
@@ -15,7 +16,7 @@ use std::io::Write;
 
 const MAGIC: &[u8; 8] = b"OMNISNAP";
 /// The version this build writes.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 const HEADER: usize = 16;
 /// Level 1: the encoder must keep up with the disk, and the state is repetitive text.
 const ZSTD_LEVEL: i32 = 1;
@@ -77,6 +78,7 @@ pub fn decode(bytes: &[u8]) -> Result<State, SnapshotError> {
     Ok(match version {
         1 => codec::decode_from::<v1::State, _, { codec::MAX_SNAPSHOT }>(reader)?.into(),
         2 => codec::decode_from::<v2::State, _, { codec::MAX_SNAPSHOT }>(reader)?.into(),
+        3 => codec::decode_from::<v3::State, _, { codec::MAX_SNAPSHOT }>(reader)?.into(),
         _ => codec::decode_from::<State, _, { codec::MAX_SNAPSHOT }>(reader)?,
     })
 }

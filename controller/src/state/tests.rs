@@ -421,28 +421,42 @@ fn the_first_snapshot_format_is_still_read() {
     assert_eq!(state, after(vec![bootstrap(), enroll(1, 10, "web-1")]).0);
 }
 
-/// Version 2 ended before people: without them a state of today is one of then with three empty fields behind it.
+/// A snapshot of an older version: the state without the fields that have come since, which are its last.
+fn older(version: u32, state: &State, since: &impl serde::Serialize) -> Vec<u8> {
+    let (mut body, mut later) = (Vec::new(), Vec::new());
+    omni_common::codec::encode_into(state, &mut body).expect("encodes");
+    omni_common::codec::encode_into(since, &mut later).expect("encodes");
+    body.truncate(body.len() - later.len());
+    let packed = zstd::encode_all(&*body, 1).expect("packs");
+    let mut bytes = b"OMNISNAP".to_vec();
+    bytes.extend_from_slice(&version.to_le_bytes());
+    bytes.extend_from_slice(&crc32fast::hash(&packed).to_le_bytes());
+    bytes.extend_from_slice(&packed);
+    bytes
+}
+
+/// Version 2 ended before backups and people: without them a state of today is one of then with empty fields behind it.
 #[test]
 fn the_second_snapshot_format_is_still_read() {
     let (state, _) =
         after(vec![bootstrap(), enroll(1, 10, "a"), Command::CreateEnvironment("staging".into())]);
-    let mut body = Vec::new();
-    omni_common::codec::encode_into(&state, &mut body).expect("encodes");
     let backups = (
         (&state.secrets, &state.secrets_size, &state.repositories, &state.backup_defaults),
         (&state.backup_policies, &state.runs, &state.open_runs, &state.host_runs, &state.run_generations),
         (&state.run_marks, &state.runners, &state.snapshots),
     );
-    let mut later = Vec::new();
-    omni_common::codec::encode_into(&(backups, &state.users, &state.sessions, &state.oidc), &mut later)
-        .expect("encodes");
-    body.truncate(body.len() - later.len());
-    let packed = zstd::encode_all(&*body, 1).expect("packs");
-    let mut bytes = b"OMNISNAP".to_vec();
-    bytes.extend_from_slice(&2u32.to_le_bytes());
-    bytes.extend_from_slice(&crc32fast::hash(&packed).to_le_bytes());
-    bytes.extend_from_slice(&packed);
-    assert_eq!(snapshot::decode(&bytes).expect("reads version 2"), state);
+    let since = (backups, &state.users, &state.sessions, &state.oidc, &state.moves, &state.old_data);
+    assert_eq!(snapshot::decode(&older(2, &state, &since)).expect("reads version 2"), state);
+}
+
+/// Version 3 ended before moves between hosts.
+#[test]
+fn the_third_snapshot_format_is_still_read() {
+    let commands = vec![bootstrap(), enroll(1, 10, "a"), Command::CreateUser(Box::new(user("ann")))];
+    let (state, _) = after(commands);
+    assert_eq!(state.users.len(), 1);
+    let since = (&state.moves, &state.old_data);
+    assert_eq!(snapshot::decode(&older(3, &state, &since)).expect("reads version 3"), state);
 }
 
 /// Log entries are for ever: the bytes of one entry of each kind, as the first release wrote them.

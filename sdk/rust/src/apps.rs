@@ -6,8 +6,9 @@ use crate::call::Call;
 use crate::client::Client;
 use crate::error::Result;
 use omni_common::api::v1::{
-    AcceptLoss, AppView, AppsQuery, Change, Deploy, DeployPlan, DiffQuery, Explanation, Page, ProjectReading,
-    ReadProject, ReleaseView, RemoveAppQuery, Rollback, SteerAction, SteerDeployment, UpdateApp,
+    AcceptLoss, AppView, AppsQuery, Change, ConfirmMove, Deploy, DeployPlan, DiffQuery, Explanation,
+    MovePlan, Page, ProjectReading, ReadProject, ReleaseView, RemoveAppQuery, Rollback, StartMove,
+    SteerAction, SteerDeployment, UpdateApp,
 };
 use omni_common::domain::app::AppSpec;
 use omni_common::ids::DeploymentId;
@@ -108,6 +109,21 @@ impl Client {
     /// Lets an instance whose host is down come back with older data than its app allows.
     pub async fn accept_loss(&self, environment: &str, app: &str, body: &AcceptLoss) -> Result<AppView> {
         self.write(Call::change(Method::POST, &of(environment, app, &["accept-loss"])).body(body)).await
+    }
+
+    /// Moves an app to another host with its data, or says what that would do.
+    pub async fn move_app(&self, environment: &str, app: &str, body: &StartMove) -> Result<MovePlan> {
+        self.write(Call::change(Method::POST, &of(environment, app, &["move"])).body(body)).await
+    }
+
+    /// Removes the data that an app has left behind on some hosts.
+    pub async fn confirm_move(&self, environment: &str, app: &str, body: &ConfirmMove) -> Result<AppView> {
+        self.write(Call::change(Method::POST, &of(environment, app, &["move", "confirm"])).body(body)).await
+    }
+
+    /// Gives a move up, or takes it back: the app goes on where it was.
+    pub async fn return_move(&self, environment: &str, app: &str) -> Result<AppView> {
+        self.write(Call::change(Method::POST, &of(environment, app, &["move", "back"]))).await
     }
 
     /// Replaces an app's instances by fresh ones of the same release.

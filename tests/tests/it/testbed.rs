@@ -14,6 +14,7 @@ mod hostile;
 mod images;
 mod joins;
 mod loss;
+mod moves;
 mod protection;
 mod recovery;
 mod returns;

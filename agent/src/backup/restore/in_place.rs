@@ -10,13 +10,14 @@
 use super::lone::Volumes;
 use super::stage::{self, has_content, not_empty};
 use super::{One, Wanted, folder, load, rdb};
-use crate::backup::context::Context;
+use crate::backup::context::{Context, blocking};
+use crate::backup::facts::{Facts, difference, tree};
 use crate::backup::failure::Failure;
 use crate::backup::place::Place;
 use crate::backup::take::methods;
 use crate::executors::converge::phase::is_alive;
 use crate::executors::converge::{volume_request, whose};
-use omni_common::domain::backup::{Item, ItemOutcome, Phase, RestoreTask, Take};
+use omni_common::domain::backup::{Item, ItemOutcome, Phase, RestoreTask, RunState, Take};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -51,6 +52,9 @@ pub(super) async fn restore(
                 outcome.message = Some(failure.message.clone());
                 return Err(failure);
             }
+            if task.compare {
+                compare(context, &place, one, outcome).await?;
+            }
         }
         Ok(())
     };
@@ -67,15 +71,37 @@ pub(super) async fn restore(
     done
 }
 
+/// Whether files that have come are those that were taken.
+async fn compare(
+    context: &Context<'_>,
+    place: &Place<'_>,
+    one: &One<'_>,
+    outcome: &mut ItemOutcome,
+) -> Result<(), Failure> {
+    let item = &one.told.item;
+    context.errand.reporter.enter(Phase::Verifying, Some(&item.name));
+    let at = match &item.take {
+        Take::Volume { volume, .. } => root(context, &place.volume(volume)).await?,
+        Take::HostPath { path, .. } => place.path(&context.shared.dirs.files, path)?,
+        _ => return Ok(()),
+    };
+    let expected: Facts = one.told.facts.clone();
+    let found = blocking(move || Ok(tree::of_restored(&at, &expected))).await?;
+    let Some(difference) = difference(&one.told.facts, &found) else { return Ok(()) };
+    let message = format!("{} did not come as it was taken: {difference}", item.name);
+    (outcome.state, outcome.message) = (RunState::Failed, Some(message.clone()));
+    Err(Failure::new("differs", message))
+}
+
 /// A volume that is restored to.
-struct Target {
+pub(super) struct Target {
     /// Whether it had something in it.
     had_content: bool,
     /// Whether it is there at all.
     there: bool,
 }
 
-async fn nothing_runs(context: &Context<'_>, place: &Place<'_>) -> Result<(), Failure> {
+pub(in crate::backup) async fn nothing_runs(context: &Context<'_>, place: &Place<'_>) -> Result<(), Failure> {
     let containers = context.shared.docker.containers().await?;
     let own = place.own(&containers);
     let alive = own.iter().find(|own| is_alive(own.container));
@@ -92,7 +118,7 @@ async fn nothing_runs(context: &Context<'_>, place: &Place<'_>) -> Result<(), Fa
 }
 
 /// The volumes, by their names in the app, that an item is restored to. Pure.
-fn volumes_of(place: &Place<'_>, item: &Item) -> Result<Vec<String>, Failure> {
+pub(super) fn volumes_of(place: &Place<'_>, item: &Item) -> Result<Vec<String>, Failure> {
     let service = match &item.take {
         Take::HostPath { .. } => return Ok(Vec::new()),
         Take::Volume { volume, .. } => return Ok(vec![volume.clone()]),
@@ -117,7 +143,7 @@ fn volumes_of(place: &Place<'_>, item: &Item) -> Result<Vec<String>, Failure> {
     }
 }
 
-async fn target(
+pub(super) async fn target(
     context: &Context<'_>,
     place: &Place<'_>,
     volume: &str,
@@ -149,7 +175,7 @@ async fn target(
 }
 
 /// Makes the volumes that are absent, as the converger would.
-async fn make(
+pub(super) async fn make(
     context: &Context<'_>,
     place: &Place<'_>,
     targets: &BTreeMap<String, Target>,
@@ -223,13 +249,13 @@ async fn empty(
     for volume in volumes {
         if changed.insert(volume.clone()) {
             let root = root(context, &place.volume(volume)).await?;
-            crate::backup::context::blocking(move || stage::clear(&root)).await?;
+            blocking(move || stage::clear(&root)).await?;
         }
     }
     Ok(())
 }
 
-async fn root(context: &Context<'_>, volume: &str) -> Result<PathBuf, Failure> {
+pub(super) async fn root(context: &Context<'_>, volume: &str) -> Result<PathBuf, Failure> {
     let found = context.shared.docker.volume(volume).await?;
     found.map(|found| found.root).ok_or_else(|| {
         Failure::new("volume_missing", format!("the volume {volume} has gone while it was restored to"))

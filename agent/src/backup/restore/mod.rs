@@ -6,6 +6,7 @@
 //!
 //! folder.rs    each item in a folder of its own
 //! in_place.rs  marked as unfinished from before the first change until all is well
+//! ready.rs     what an instance that moves here needs, before it comes
 //! drill.rs     volumes and containers made for it; probe.rs asks them
 //! ```
 
@@ -16,7 +17,11 @@ mod load;
 mod lone;
 mod probe;
 mod rdb;
+mod ready;
 mod stage;
+
+pub(super) use in_place::nothing_runs;
+pub(super) use ready::ready;
 
 use super::Shared;
 use super::context::{Context, nothing_yet, sum_up};

@@ -11,9 +11,11 @@ use super::failure::Failure;
 use super::place::Place;
 use super::quiesce;
 use super::repository::Opened;
+use super::restore::nothing_runs;
 use crate::runs::Done;
 use omni_common::domain::backup::{
-    BackupTask, Item, ItemOutcome, Phase, Quiesce, RunState, TAG_APP, TAG_ITEM, TAG_RUN, TAG_SLOT, Take,
+    BackupTask, Item, ItemOutcome, Moves, Phase, Quiesce, RunState, TAG_APP, TAG_ITEM, TAG_MOVE, TAG_RUN,
+    TAG_SLOT, Take,
 };
 use omni_restic::{BackupReport, Labels, Tag};
 
@@ -32,7 +34,7 @@ pub(super) async fn backup(context: &Context<'_>, task: &BackupTask) -> Done {
         let mut outcome = nothing_yet(&item.name, context.shared.clock.now());
         let taken = match &first {
             Some(failure) if failure.is_of_repository() => Err(failure.clone()),
-            _ => take(context, &place, &opened, item, &mut outcome).await,
+            _ => take(context, &place, &opened, (item, task.moves), &mut outcome).await,
         };
         if let Err(failure) = taken {
             tracing::warn!(run = %context.run, item = %item.name, code = failure.code, reason = failure.message, "item not taken");
@@ -47,6 +49,10 @@ pub(super) async fn backup(context: &Context<'_>, task: &BackupTask) -> Done {
 
 async fn begin<'t>(context: &'t Context<'_>, task: &'t BackupTask) -> Result<(Place<'t>, Opened), Failure> {
     let place = Place::of(&task.instance, &context.shared.host)?;
+    if task.moves == Some(Moves::Stopped) {
+        // What still runs may write what is taken as the last word.
+        nothing_runs(context, &place).await?;
+    }
     let opened = context.open(&task.to)?;
     context.unless_cancelled(opened.ensure(task.to.create, None)).await?;
     Ok((place, opened))
@@ -56,7 +62,7 @@ async fn take(
     context: &Context<'_>,
     place: &Place<'_>,
     opened: &Opened,
-    item: &Item,
+    (item, moves): (&Item, Option<Moves>),
     outcome: &mut ItemOutcome,
 ) -> Result<(), Failure> {
     context.check()?;
@@ -68,7 +74,7 @@ async fn take(
         false => context.shared.docker.containers().await?,
     };
     let changes = quiesce::plan(place, item, &containers)?;
-    let labels = labels(context, place, item)?;
+    let labels = labels(context, place, item, moves)?;
     let work = async {
         outcome.taken = context.shared.clock.now();
         context.errand.reporter.enter(Phase::Transferring, Some(&item.name));
@@ -93,9 +99,16 @@ async fn take(
     Ok(())
 }
 
-fn labels(context: &Context<'_>, place: &Place<'_>, item: &Item) -> Result<Labels, Failure> {
+fn labels(
+    context: &Context<'_>,
+    place: &Place<'_>,
+    item: &Item,
+    moves: Option<Moves>,
+) -> Result<Labels, Failure> {
+    // What moves is no backup, and no rule that keeps backups may count it as one.
+    let of = if moves.is_some() { TAG_MOVE } else { TAG_APP };
     let tags = [
-        format!("{TAG_APP}={}", place.app()),
+        format!("{of}={}", place.app()),
         format!("{TAG_ITEM}={}", item.name),
         format!("{TAG_SLOT}={}", place.slot()),
         format!("{TAG_RUN}={}", context.run),

@@ -4,6 +4,7 @@ mod controllers;
 mod drills;
 mod engine;
 mod files;
+mod moves;
 mod quiesce;
 mod repositories;
 mod streams;
@@ -100,7 +101,12 @@ impl Bed {
     }
 
     fn backup(&self, items: Vec<Item>) -> Task {
-        Task::Backup(Box::new(BackupTask { instance: instance(0), items, to: self.repository("repo") }))
+        Task::Backup(Box::new(BackupTask {
+            instance: instance(0),
+            items,
+            to: self.repository("repo"),
+            moves: None,
+        }))
     }
 
     /// Takes one item, which works.
@@ -122,6 +128,7 @@ impl Bed {
             items: items.collect(),
             from: self.repository("repo"),
             into,
+            compare: false,
         }))
     }
 

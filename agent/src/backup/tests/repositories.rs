@@ -24,8 +24,12 @@ async fn what_is_wrong_with_a_repository_has_a_stable_word() {
     let bed = shop().await;
     let item = volume_item("data");
     let to = |change: &dyn Fn(&mut Repository)| {
-        let mut task =
-            BackupTask { instance: instance(0), items: vec![item.clone()], to: bed.repository("repo") };
+        let mut task = BackupTask {
+            instance: instance(0),
+            items: vec![item.clone()],
+            to: bed.repository("repo"),
+            moves: None,
+        };
         change(&mut task.to);
         bed.does(Task::Backup(Box::new(task)))
     };
@@ -91,6 +95,7 @@ async fn retention_counts_each_item_of_each_instance_for_itself() {
             forget,
             max_unused: Some("0%".to_owned()),
             max_repack_size: Some("10G".to_owned()),
+            expire: Vec::new(),
         })
     };
     let done = bed.does(prune(&[("last", "1")])).await;

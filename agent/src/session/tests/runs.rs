@@ -33,7 +33,7 @@ fn order(id: u128) -> RunOrder {
         upload_kib: None,
         download_kib: None,
     };
-    let task = Task::Backup(Box::new(BackupTask { instance, items: vec![item], to }));
+    let task = Task::Backup(Box::new(BackupTask { instance, items: vec![item], to, moves: None }));
     RunOrder { id: RunId::from_u128(id), max_duration_ms: 60_000, task }
 }
 

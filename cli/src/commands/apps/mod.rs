@@ -3,7 +3,7 @@
 //! ```text
 //! list, show, releases, diff, explain   look
 //! life (start, stop, restart), scale,   change
-//!   rollback, rollout, remove
+//!   rollback, rollout, moves, remove
 //! watch ── progress (pure)              wait for the outcome of a change
 //! ```
 
@@ -11,6 +11,7 @@ pub(crate) mod diff;
 pub(crate) mod explain;
 pub(crate) mod life;
 pub(crate) mod list;
+pub(crate) mod moves;
 pub(crate) mod progress;
 pub(crate) mod releases;
 pub(crate) mod remove;

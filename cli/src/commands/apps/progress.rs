@@ -1,7 +1,8 @@
 //! What to make of an app while a change to it is waited for. Pure: two views in, words out.
 
+use super::moves::at as at_stage;
 use super::words::{instance, instance_word, movement};
-use omni_common::api::v1::{AllocationView, AppView, DeploymentState, DeploymentView};
+use omni_common::api::v1::{AllocationView, AppView, DeploymentState, DeploymentView, MoveView};
 use omni_common::ids::DeploymentId;
 use std::collections::BTreeSet;
 
@@ -95,6 +96,13 @@ pub(crate) fn news(before: Option<&AppView>, now: &AppView) -> Vec<String> {
     let gone = before.into_iter().flat_map(|app| &app.allocations);
     for one in gone.filter(|old| now.allocations.iter().all(|one| one.id != old.id)) {
         lines.push(format!("{} on {}: gone (release {})", instance(one), one.host_name, one.release));
+    }
+    let stage = |app: &AppView| app.moving.as_ref().map(|one| (one.id, one.stage));
+    if let Some(moving) = now.moving.as_ref().filter(|one| one.stage.is_open())
+        && before.is_none_or(|before| stage(before) != stage(now))
+    {
+        let still = MoveView { progress: None, ..moving.clone() };
+        lines.push(format!("{}/{}: {}", now.environment, now.name, at_stage(&still)));
     }
     let known = before.map(waits).unwrap_or_default();
     lines.extend(waits(now).difference(&known).map(|wait| format!("waits: {wait}")));

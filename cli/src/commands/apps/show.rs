@@ -1,5 +1,6 @@
 //! `omni apps show`: what runs where, what waits and why, and how the newest deployment went.
 
+use super::moves::{move_line, old_line};
 use super::words::{
     deployment_tone, deployment_word, instance, instance_tone, instance_word, movement, status_tone,
     status_word,
@@ -76,6 +77,10 @@ fn head(app: &AppView, now: Time, look: Look) -> String {
         let line = format!("{} of {owner} on {}{}", volume.name, volume.host_name, came.unwrap_or_default());
         ("volume", harmless(&line))
     }));
+    if let Some(moving) = &app.moving {
+        lines.push(("move", move_line(moving, now)));
+    }
+    lines.extend(app.old_data.iter().map(|old| ("old data", old_line(old, now))));
     lines.push(("made", ago(app.created, now)));
     lines.iter().map(|(key, value)| format!("{key:<KEYS$}{value}\n")).collect()
 }

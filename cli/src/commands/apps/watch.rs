@@ -48,7 +48,8 @@ pub(crate) async fn settle(
     .await
 }
 
-async fn until(
+/// Waits until `judge` has a verdict, and tells what happens meanwhile.
+pub(crate) async fn until(
     name: &AppName,
     limit: Duration,
     late: &str,

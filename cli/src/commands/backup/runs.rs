@@ -84,6 +84,7 @@ pub(super) fn kind_word(run: &RunView) -> &'static str {
         RunKind::Prune => "prune",
         RunKind::Restore => "restore",
         RunKind::Drill => "drill",
+        RunKind::Move => "move",
     }
 }
 

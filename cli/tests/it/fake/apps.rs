@@ -57,6 +57,9 @@ pub(super) fn router() -> Router<Fake> {
         .route("/api/v1/apps/{environment}/{app}", get(show).patch(update).delete(remove))
         .route("/api/v1/apps/{environment}/{app}/restart", post(restart))
         .route("/api/v1/apps/{environment}/{app}/rollback", post(rollback))
+        .route("/api/v1/apps/{environment}/{app}/move", post(start_move))
+        .route("/api/v1/apps/{environment}/{app}/move/confirm", post(confirm_move))
+        .route("/api/v1/apps/{environment}/{app}/move/back", post(return_move))
         .route("/api/v1/apps/{environment}/{app}/explain", get(explain))
         .route("/api/v1/apps/{environment}/{app}/releases", get(releases))
         .route("/api/v1/apps/{environment}/{app}/diff", get(diff))
@@ -248,6 +251,53 @@ async fn remove(
     }
     fake.script.clear(&environment, &name);
     StatusCode::NO_CONTENT.into_response()
+}
+
+/// `gone` is no host that anything moves to; `full` has no room. What begins settles at the third look.
+async fn start_move(
+    State(fake): State<Fake>,
+    Path((environment, name)): AppPath,
+    Json(body): Json<StartMove>,
+) -> Response {
+    let Some(app) = fake.script.look(&environment, &name) else {
+        return not_found("app", &format!("{environment}/{name}"));
+    };
+    let plan = fixtures::move_plan();
+    match (body.to.as_str(), body.dry_run) {
+        ("gone", _) => not_found("host", "gone"),
+        ("full", _) => {
+            let why =
+                "host full cannot take main of default/shop: 512 MiB of memory are free, 1 GiB is asked for";
+            problem(StatusCode::CONFLICT, "conflict", why)
+        }
+        (_, true) => Json(plan).into_response(),
+        (_, false) => {
+            let stages = [MoveStage::Copying, MoveStage::Filling, MoveStage::Settled];
+            let look = |stage| AppView {
+                moving: Some(fixtures::moving(stage, None)),
+                old_data: vec![fixtures::old_data("web-1")],
+                ..app.clone()
+            };
+            fake.script.set(stages.into_iter().map(look).collect());
+            Json(MovePlan { moving: Some(fixtures::moving(MoveStage::Copying, None)), ..plan })
+                .into_response()
+        }
+    }
+}
+
+async fn confirm_move(State(fake): State<Fake>, Path(app): AppPath, Json(_): Json<ConfirmMove>) -> Response {
+    change(&fake, app, |app| app.old_data.clear())
+}
+
+async fn return_move(State(fake): State<Fake>, Path((environment, name)): AppPath) -> Response {
+    let known = fake.script.look(&environment, &name);
+    if known.is_some_and(|app| app.moving.is_none()) {
+        let why = format!("{environment}/{name} has not been moved; there is nothing to go back to");
+        return problem(StatusCode::CONFLICT, "conflict", &why);
+    }
+    change(&fake, (environment, name), |app| {
+        app.moving = Some(fixtures::moving(MoveStage::Returned, Some("taken back by ann")));
+    })
 }
 
 async fn restart(State(fake): State<Fake>, Path(app): AppPath) -> Response {

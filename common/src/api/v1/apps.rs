@@ -1,5 +1,6 @@
 //! Apps: what is to run, its releases, where it runs, and moves between releases.
 
+use super::{MoveView, OldDataView};
 use crate::clock::Time;
 use crate::domain::AllocationState;
 use crate::ids::{AllocationId, DeploymentId, HostId};
@@ -202,6 +203,12 @@ pub struct AppView {
     /// Where its data is, also that of instances which are stopped at present.
     #[serde(default)]
     pub volumes: Vec<VolumeView>,
+    /// The newest move to another host.
+    #[serde(default)]
+    pub moving: Option<MoveView>,
+    /// Its data on hosts where it does not live any more.
+    #[serde(default)]
+    pub old_data: Vec<OldDataView>,
     /// The newest move between releases.
     pub deployment: Option<DeploymentView>,
     /// The moves before that one, newest first, as far as they are remembered; a list of apps leaves them out.

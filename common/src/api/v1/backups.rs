@@ -24,6 +24,8 @@ pub enum RunKind {
     Restore,
     /// Brings data back into scratch space and looks at it.
     Drill,
+    /// A part of the move of an app to another host.
+    Move,
 }
 
 /// One long job on a host.

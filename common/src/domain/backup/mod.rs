@@ -27,8 +27,9 @@ pub use options::{
     common_options, option_fault, policy_options, service_options,
 };
 pub use order::{
-    BackupTask, CheckTask, ControllersTask, ControllersWork, CopyTask, Credentials, Destination, Forget,
-    Instance, KeptState, Probe, PruneTask, ReadPart, Repository, RestoreItem, RestoreTask, RunOrder, Task,
+    BackupTask, CheckTask, ControllersTask, ControllersWork, CopyTask, Credentials, Destination, Expire,
+    Forget, Instance, KeptState, Moves, Probe, PruneTask, ReadPart, ReadyItem, ReadyTask, Repository,
+    RestoreItem, RestoreTask, RunOrder, Task,
 };
 pub use outcome::{ItemOutcome, Phase, RunOutcome, RunProgress, RunState};
 pub use schedule::{InvalidSchedule, Schedule};
@@ -43,6 +44,8 @@ pub const CONTROLLERS_FILE: &str = "omni-controllers.state";
 
 /// Tag of every snapshot: `omni-app=ENVIRONMENT/APP`.
 pub const TAG_APP: &str = "omni-app";
+/// Tag of what was taken because its app moves to another host, in the place of [`TAG_APP`]: `omni-move=ENVIRONMENT/APP`.
+pub const TAG_MOVE: &str = "omni-move";
 /// Tag of every snapshot: `omni-item=NAME`.
 pub const TAG_ITEM: &str = "omni-item";
 /// Tag of every snapshot: `omni-slot=GROUP.SLOT`.

@@ -1,6 +1,7 @@
 //! What a host is told to do.
 
 use super::{Hidden, Item, ItemName};
+use crate::clock::Time;
 use crate::domain::app::AppSpec;
 use crate::ids::RunId;
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,8 @@ pub enum Task {
     Restore(Box<RestoreTask>),
     /// Keep the state of the controllers, or prove that it was kept.
     Controllers(Box<ControllersTask>),
+    /// Get ready for an instance that moves here.
+    Ready(Box<ReadyTask>),
 }
 
 /// An instance of a group of an app on the host.
@@ -59,6 +62,40 @@ pub struct BackupTask {
     pub items: Vec<Item>,
     /// Where to.
     pub to: Repository,
+    /// It is taken because the instance moves to another host, and is no backup.
+    #[serde(default)]
+    pub moves: Option<Moves>,
+}
+
+/// How an instance is whose files are taken for a move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Moves {
+    /// It runs: what is taken is no more than a start.
+    Running,
+    /// It has stopped. Refused while any container of it runs.
+    Stopped,
+}
+
+/// Get ready for an instance that moves here: its images are fetched, its volumes made, and what would keep it from coming
+/// is told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReadyTask {
+    /// Which.
+    pub instance: Instance,
+    /// What will be brought.
+    pub items: Vec<ReadyItem>,
+    /// What is there of it already may be replaced.
+    pub replace: bool,
+}
+
+/// Something that will be brought.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadyItem {
+    /// The item.
+    pub item: Item,
+    /// About so many bytes.
+    pub bytes: u64,
 }
 
 /// Keep the state of the controllers, or prove that it was kept.
@@ -142,6 +179,18 @@ pub struct PruneTask {
     /// Most that is written anew at a time, as restic writes it, e.g. `10G`; what is left goes next time.
     #[serde(default)]
     pub max_repack_size: Option<String>,
+    /// Snapshots that go once they are old enough, whatever else is kept.
+    #[serde(default)]
+    pub expire: Vec<Expire>,
+}
+
+/// Snapshots that go once they are old enough.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expire {
+    /// The name of the tag that they carry, before its `=`, e.g. `omni-move`.
+    pub tag: String,
+    /// Those that were taken before.
+    pub before: Time,
 }
 
 /// Retention of the snapshots that carry a tag.
@@ -164,6 +213,9 @@ pub struct RestoreTask {
     pub from: Repository,
     /// Where to.
     pub into: Destination,
+    /// In place: what was written down about the items has to hold again, or the restore has failed.
+    #[serde(default)]
+    pub compare: bool,
 }
 
 /// An item and the snapshot that holds it.

@@ -1,3 +1,4 @@
+mod between_hosts;
 mod data;
 mod failover;
 mod half_done;

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-struct Counter(u128);
+pub(super) struct Counter(pub(super) u128);
 
 impl Ids for Counter {
     fn run(&mut self) -> RunId {
@@ -23,7 +23,7 @@ impl Ids for Counter {
     }
 }
 
-fn item() -> ItemName {
+pub(super) fn item() -> ItemName {
     ItemName::new("volume-data").expect("a name")
 }
 
@@ -34,12 +34,12 @@ fn outlines() -> Outlines {
     BTreeMap::from([(key(), Arc::new(outline))])
 }
 
-fn restored() -> Group {
+pub(super) fn restored() -> Group {
     Group { failover: Failover::Restore, ..database("db:1") }
 }
 
 /// Three hosts, the app on one of them, and a repository that all reach.
-fn world(group: Group) -> World {
+pub(super) fn world(group: Group) -> World {
     let mut world = World::new(3);
     world.deploy([("main", group)]);
     world.settle();
@@ -76,7 +76,7 @@ fn add_repository(world: &mut World, name: &str) {
 }
 
 /// A snapshot of the app's data, so long ago.
-fn snapshot(world: &mut World, repository: &str, id: &str, ago: Duration) -> Time {
+pub(super) fn snapshot(world: &mut World, repository: &str, id: &str, ago: Duration) -> Time {
     let taken = world.now.minus(ago);
     let key = SnapshotKey { app: key(), taken, repository: repository.to_owned(), id: id.to_owned() };
     let snapshot = Snapshot {
@@ -98,7 +98,7 @@ fn snapshot(world: &mut World, repository: &str, id: &str, ago: Duration) -> Tim
     taken
 }
 
-fn decide(world: &World, ids: &mut Counter) -> Vec<RunStep> {
+pub(super) fn decide(world: &World, ids: &mut Counter) -> Vec<RunStep> {
     rescues(&world.state, &outlines(), &BTreeMap::new(), world.now, ids)
 }
 

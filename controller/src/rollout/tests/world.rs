@@ -350,7 +350,10 @@ impl World {
             slot: (held.group.clone(), held.slot),
             volumes: group.volumes.clone(),
         };
-        let purged = self.state.apps[&held.app].goal == Goal::Purge;
+        let old =
+            OldDataKey { app: held.app.clone(), instance: (held.group.clone(), held.slot), host: held.host };
+        let is_old = self.state.old_data.get(&old).is_some_and(|old| old.going && old.by == Some(held.id));
+        let purged = is_old || self.state.apps[&held.app].goal == Goal::Purge;
         let is = |set: &BTreeSet<String>| images.iter().any(|image| set.contains(image));
         let goal = if is(&self.bad) {
             AllocationState::Failed

@@ -1,11 +1,12 @@
 //! Allocations: the planner's decisions, the agents' reports, and hosts that are emptied.
 
 use super::apps::{end_open, event, forget, put, start_move};
+use super::moves;
 use super::records::{EventDraft, emit};
 use crate::state::command::{PlanStep, Proposal, Refusal, RefusalCode, Reply};
 use crate::state::model::{
     Allocation, App, AppKey, Deployment, DeploymentState, Drain, Goal, GpuGrant, HostStatus, MAX_FAILURES,
-    Mode, State,
+    Mode, OldDataKey, State,
 };
 use omni_common::clock::Time;
 use omni_common::domain::AllocationState;
@@ -100,6 +101,13 @@ fn place(
     if wanted.exclusive && state.allocations_of(key).any(|other| in_the_way(other)) {
         return None;
     }
+    // Whoever removes old data removes all that the host has of the instance.
+    let old = OldDataKey { app: key.clone(), instance: (group.to_owned(), slot), host };
+    if state.old_data.get(&old).is_some_and(|old| old.going)
+        || state.open_move(key).is_some_and(|open| open.holds(group))
+    {
+        return None;
+    }
     let allocation = Allocation {
         release,
         exclusive: wanted.exclusive,
@@ -123,8 +131,8 @@ fn place(
     Some(())
 }
 
-/// Sends somebody to the data of an app that goes with it: an allocation that never ran, and that is over when its host
-/// says that nothing is left.
+/// Sends somebody to data that goes, with its app or because it is old: an allocation that never ran, and that is over when
+/// its host says that nothing is left.
 fn purge(
     state: &mut State,
     id: AllocationId,
@@ -133,13 +141,25 @@ fn purge(
     host: HostId,
     at: Time,
 ) -> Option<()> {
-    let app = state.apps.get(key).filter(|app| app.goal == Goal::Purge).cloned()?;
-    if !state.hosts.contains_key(&host) || !app.releases.contains_key(&app.release) {
+    let app = state.apps.get(key).cloned()?;
+    let old = OldDataKey { app: key.clone(), instance: (group.to_owned(), slot), host };
+    let home = app.homes.get(&old.instance).is_some_and(|homes| homes.contains(&host));
+    let here = |held: &Arc<Allocation>| held.host == host && held.group == group && held.slot == slot;
+    let is_old = !home
+        && state.old_data.get(&old).is_some_and(|old| old.going)
+        && !state.allocations_of(key).any(here);
+    if !state.hosts.contains_key(&host)
+        || !app.releases.contains_key(&app.release)
+        || !(app.goal == Goal::Purge || is_old)
+    {
         return None;
     }
-    let why = "its data is here".to_owned();
+    let why = if is_old { "its old data is here" } else { "its data is here" }.to_owned();
     let allocation = Allocation { why, ..told(state, id, &app, (group, slot), host, at) };
     insert(state, allocation);
+    if is_old {
+        moves::told(state, &old, id);
+    }
     Some(())
 }
 
@@ -339,6 +359,8 @@ pub(super) fn remove(state: &mut State, allocation: &Allocation, at: Time) {
     state.app_allocations.remove(&(allocation.app.clone(), allocation.id));
     state.generations.insert(allocation.host, state.index);
     let home = (allocation.group.clone(), allocation.slot);
+    let old = OldDataKey { app: allocation.app.clone(), instance: home.clone(), host: allocation.host };
+    moves::removed(state, &old, allocation.id, at);
     if let Some(app) = state.apps.get(&allocation.app).filter(|app| app.goal == Goal::Purge)
         && app.homes.get(&home).is_some_and(|hosts| hosts.contains(&allocation.host))
     {

@@ -1,7 +1,7 @@
 //! Apps: releases, moves between them, what is wanted of them.
 
 use super::records::{EventDraft, emit};
-use super::runs;
+use super::{moves, runs};
 use crate::state::command::{NewRelease, Proposal, Refusal, RefusalCode, Reply, Steer};
 use crate::state::model::{
     Allocation, App, AppKey, Content, Deployment, DeploymentState, Goal, MAX_APPS, MAX_CONTENT,
@@ -40,6 +40,7 @@ pub(super) fn create_release(
     }
     if new.deployment.is_some() {
         runs::expect_no_restore(state, &new.app)?;
+        moves::expect_none(state, &new.app)?;
     }
     keep_contents(state, new)?;
     let number = app.next_release;
@@ -156,6 +157,7 @@ pub(super) fn move_app(
     let mut app = standing(state, key)?;
     expect_revision(&app, expect)?;
     runs::expect_no_restore(state, key)?;
+    moves::expect_none(state, key)?;
     if !app.releases.contains_key(&to) {
         let kept: Vec<String> = app.releases.keys().map(u64::to_string).collect();
         let message = format!("app {key} has no release {to}; it has {}", kept.join(", "));
@@ -176,6 +178,7 @@ pub(super) fn restart(
 ) -> Result<Reply, Refusal> {
     let mut app = standing(state, key)?;
     runs::expect_no_restore(state, key)?;
+    moves::expect_none(state, key)?;
     app.round += 1;
     let to = app.release;
     start_move(state, &mut app, id, to, false, proposal);
@@ -258,6 +261,7 @@ pub(super) fn set_goal(
     if goal != Goal::Stop {
         runs::expect_no_restore(state, key)?;
     }
+    moves::expect_none(state, key)?;
     let (kind, what) = match goal {
         Goal::Run => ("app.started", "is to run"),
         Goal::Stop => ("app.stopped", "is to stop; its data stays"),
@@ -272,6 +276,7 @@ pub(super) fn set_goal(
     app.revision = state.index;
     if goal == Goal::Purge {
         told_anew(state, key);
+        moves::all_goes(state, key);
     }
     emit(state, proposal.at, event(kind, key, format!("{key} {what}")).with("by", &proposal.actor.name));
     if goal == Goal::Run && half_moved {
@@ -302,6 +307,7 @@ pub(super) fn scale(
 ) -> Result<Reply, Refusal> {
     let mut app = standing(state, key)?;
     expect_revision(&app, expect)?;
+    moves::expect_none(state, key)?;
     for (name, count) in replicas {
         check_scale(&app, name, *count)?;
         match count {

@@ -9,6 +9,7 @@ mod allocations;
 mod apps;
 mod controllers;
 mod hosts;
+mod moves;
 mod records;
 mod repositories;
 mod restoration;
@@ -140,6 +141,10 @@ fn run(mut state: State, proposal: &Proposal) -> Result<(State, Reply), Refusal>
         Command::EndSessions { user, except } => users::end_sessions(s, user, *except)?,
         Command::SetOidc(settings) => users::set_oidc(s, settings.as_deref(), proposal)?,
         Command::EnterOidc { user, session } => users::enter_oidc(s, user, session, proposal)?,
+        Command::StartMove(wanted) => moves::start(s, wanted, proposal)?,
+        Command::AdoptMoves(steps) => moves::adopt(s, steps, proposal),
+        Command::ConfirmMove { app, hosts } => moves::confirm(s, app, hosts, proposal)?,
+        Command::ReturnMove(app) => moves::back(s, app, proposal)?,
     };
     Ok((state, reply))
 }
@@ -230,10 +235,17 @@ fn describe(state: &State, command: &Command) -> Option<(&'static str, String)> 
             settings.as_ref().map_or_else(|| "none".to_owned(), |settings| settings.issuer.clone()),
         ),
         Command::EnterOidc { user, .. } => ("session.start-oidc", user.name.clone()),
+        Command::StartMove(wanted) => ("move.start", format!("{} to {}", wanted.app, host(&wanted.to))),
+        Command::ConfirmMove { app, hosts } => {
+            let names: Vec<String> = hosts.iter().map(&host).collect();
+            ("move.confirm", format!("{app}: old data on {}", names.join(", ")))
+        }
+        Command::ReturnMove(app) => ("move.back", app.to_string()),
         Command::RecordCertificate { .. }
         | Command::TouchSessions(_)
         | Command::AdoptPlan { .. }
         | Command::AdoptRuns(_)
+        | Command::AdoptMoves(_)
         | Command::RecordRun { .. }
         | Command::RecordRunner { .. }
         | Command::RecordAllocations { .. }
@@ -271,6 +283,8 @@ fn start_action(kind: RunKind) -> &'static str {
         RunKind::Prune => "prune.start",
         RunKind::Restore => "restore.start",
         RunKind::Drill => "drill.start",
+        // Only the leader begins these.
+        RunKind::Move => "move.start",
     }
 }
 

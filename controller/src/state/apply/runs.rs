@@ -1,12 +1,13 @@
 //! Runs: asked for, decided about, reported once.
 
 use super::apps;
+use super::moves;
 use super::records::{EventDraft, emit};
 use super::snapshots;
 use crate::state::command::{Proposal, Refusal, RefusalCode, Reply, RunStep};
 use crate::state::model::{
-    Allocation, App, AppKey, Checked, Goal, HostStatus, MAX_OPEN_RUNS, MAX_RUNS, MAX_RUNS_OF_KIND, Rescued,
-    RestoreInto, Run, RunKind, RunTask, State,
+    Allocation, App, AppKey, Checked, Goal, HostStatus, MAX_OPEN_RUNS, MAX_RUNS, MAX_RUNS_OF_KIND,
+    OldDataWhy, Rescued, RestoreInto, Run, RunKind, RunTask, State,
 };
 use omni_common::clock::Time;
 use omni_common::domain::AllocationState;
@@ -51,6 +52,12 @@ fn begin(state: &mut State, new: &Run, stop: bool, proposal: &Proposal) -> Resul
     {
         return Err(Refusal::new(RefusalCode::NotFound, format!("no app `{app}`")));
     }
+    if run.kind() == RunKind::Backup
+        && let Some(app) = &run.app
+    {
+        // It would keep what the move waits for from being taken.
+        moves::expect_none(state, app)?;
+    }
     run.by = proposal.actor.name.clone();
     let id = run.id;
     insert(state, run, proposal.at);
@@ -64,6 +71,7 @@ fn make_way(state: &mut State, run: &mut Run, stop: bool, proposal: &Proposal) -
     };
     let app = apps::existing(state, &key)?;
     expect_no_restore(state, &key)?;
+    moves::expect_none(state, &key)?;
     match app.goal {
         Goal::Stop => {}
         Goal::Run if stop => {
@@ -275,6 +283,7 @@ fn move_home(state: &mut State, run: &Run, from: HostId, at: Time) {
     app.rescued.insert(instance.clone(), Rescued { from, to, taken, down, at, run: run.id });
     state.apps.insert(key.clone(), Arc::new(app));
     state.plan_version = state.index;
+    moves::note_old(state, key, instance.clone(), (from, to), OldDataWhy::Rescued, at);
     let name = state.hosts.get(&to).map_or("a removed host", |host| host.name.as_str());
     let message = format!(
         "{} comes back on {name} with data of {taken}; what it wrote in the {} s before {lost} was lost is gone",
@@ -338,6 +347,7 @@ pub(super) fn forget_host(state: &mut State, host: HostId, proposal: &Proposal) 
     }
     state.runners.remove(&host);
     state.run_generations.remove(&host);
+    moves::forget_host(state, host);
 }
 
 /// Nothing is known of what became of any run.
@@ -357,6 +367,7 @@ pub(super) fn forget_app(state: &mut State, app: &AppKey, at: Time) {
         conclude(state, &run, RunState::Cancelled, why, Vec::new(), at);
     }
     state.backup_policies.remove(app);
+    moves::forget_app(state, app);
     let (whole, part) = (app.to_string(), format!("{app} "));
     let marks: Vec<_> = state
         .run_marks
@@ -369,7 +380,7 @@ pub(super) fn forget_app(state: &mut State, app: &AppKey, at: Time) {
     }
 }
 
-fn insert(state: &mut State, mut run: Run, at: Time) {
+pub(super) fn insert(state: &mut State, mut run: Run, at: Time) {
     run.created = at;
     state.open_runs.insert(run.id);
     state.runs.insert(run.id, Arc::new(run));
@@ -385,7 +396,7 @@ fn unname(state: &mut State, host: HostId, id: &RunId) {
 }
 
 /// Ends a run.
-fn conclude(
+pub(super) fn conclude(
     state: &mut State,
     run: &Run,
     how: RunState,
@@ -394,9 +405,10 @@ fn conclude(
     at: Time,
 ) {
     let mut over = run.clone();
+    (over.state, over.ended, over.code, over.message) = (how, Some(at), code, message);
+    moves::run_ended(state, &over, &items);
     let plain = |item: ItemOutcome| ItemOutcome { facts: std::collections::BTreeMap::new(), ..item };
     over.items = items.into_iter().map(plain).collect();
-    (over.state, over.ended, over.code, over.message) = (how, Some(at), code, message);
     tell(state, &over, at);
     if let Some(host) = over.host {
         unname(state, host, &over.id);
@@ -413,12 +425,14 @@ fn tell(state: &mut State, run: &Run, at: Time) {
         (RunState::Succeeded, RunKind::Backup) => ("backup.done", "is done"),
         (RunState::Succeeded, RunKind::Restore) => ("restore.done", "is done"),
         (RunState::Succeeded, RunKind::Drill) => ("drill.passed", "passed"),
+        (RunState::Succeeded, RunKind::Move) => ("move.run", "is done"),
         (RunState::Succeeded, _) => ("backup.upkeep", "is done"),
         (RunState::Partial, _) => ("backup.partial", "is done with parts missing"),
         (RunState::Cancelled, _) => ("backup.cancelled", "was given up"),
         (_, RunKind::Restore) => ("restore.failed", "failed"),
         (_, RunKind::Drill) => ("drill.failed", "failed"),
         (_, RunKind::Check) => ("check.failed", "failed"),
+        (_, RunKind::Move) => ("move.run_failed", "failed"),
         _ => ("backup.failed", "failed"),
     };
     let place =

@@ -1,10 +1,10 @@
 //! What larger commands are made of: releases, secrets, and the decisions of the leader.
 
-use crate::state::model::{AppKey, DeploymentState, GpuGrant, Group, Run, RunKind};
+use crate::state::model::{AppKey, DeploymentState, GpuGrant, Group, MoveStage, Run, RunKind};
 use omni_common::clock::Time;
 use omni_common::domain::app::ContentDigest;
 use omni_common::domain::backup::RunState;
-use omni_common::ids::{AllocationId, DeploymentId, HostId, RunId};
+use omni_common::ids::{AllocationId, DeploymentId, HostId, MoveId, RunId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -63,6 +63,31 @@ pub enum RunStep {
         code: String,
         /// One sentence.
         why: String,
+    },
+}
+
+/// One decision of the leader about a move. One that has nothing to do any more is passed over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum MoveStep {
+    /// A run for one of its instances.
+    Begin {
+        /// Which move.
+        id: MoveId,
+        /// The run; it names app and instance.
+        run: Box<Run>,
+    },
+    /// It goes on to another stage.
+    Enter {
+        /// Which app.
+        app: AppKey,
+        /// Which move.
+        id: MoveId,
+        /// The stage that it is in.
+        from: MoveStage,
+        /// The stage that it enters.
+        to: MoveStage,
+        /// One sentence, when it does not go on as wished.
+        reason: Option<String>,
     },
 }
 

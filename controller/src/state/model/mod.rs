@@ -8,6 +8,7 @@ mod allocation;
 mod app;
 mod cluster;
 mod host;
+mod moves;
 mod oidc;
 mod record;
 mod repository;
@@ -21,6 +22,7 @@ pub use allocation::*;
 pub use app::*;
 pub use cluster::*;
 pub use host::*;
+pub use moves::*;
 pub use oidc::*;
 pub use record::*;
 pub use repository::*;
@@ -130,6 +132,10 @@ pub struct State {
     pub sessions: OrdMap<TokenId, UserSession>,
     /// The OpenID provider.
     pub oidc: Option<OidcSettings>,
+    /// The newest move of each app between hosts.
+    pub moves: OrdMap<AppKey, Arc<Move>>,
+    /// Data on hosts where its instances do not live any more.
+    pub old_data: OrdMap<OldDataKey, OldData>,
 }
 
 /// Events kept; the oldest go first, and a reader behind them is told that there is a gap.
@@ -191,6 +197,17 @@ impl State {
             |taken| SnapshotKey { app: app.clone(), taken, repository: String::new(), id: String::new() };
         let (from, to) = (first(Time::from_millis(i64::MIN)), first(Time::from_millis(i64::MAX)));
         self.snapshots.range(from..to)
+    }
+
+    /// The move of an app that is under way.
+    pub fn open_move(&self, app: &AppKey) -> Option<&Arc<Move>> {
+        self.moves.get(app).filter(|one| one.stage.is_open())
+    }
+
+    /// Data of an app that was left behind, by instance and host.
+    pub fn old_data_of(&self, app: &AppKey) -> impl Iterator<Item = (&OldDataKey, &OldData)> {
+        let first = OldDataKey { app: app.clone(), instance: (String::new(), 0), host: HostId::from_u128(0) };
+        self.old_data.range(first..).take_while(move |(key, _)| key.app == *app)
     }
 
     /// The controller of that number or name.

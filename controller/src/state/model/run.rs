@@ -34,6 +34,8 @@ pub enum RunKind {
     Restore,
     /// Brings data back into scratch space and looks at it.
     Drill,
+    /// A part of the move of an app to another host.
+    Move,
 }
 
 impl RunKind {
@@ -46,6 +48,7 @@ impl RunKind {
             Self::Prune => "prune",
             Self::Restore => "restore",
             Self::Drill => "drill",
+            Self::Move => "move",
         }
     }
 
@@ -150,6 +153,23 @@ pub enum RunTask {
         /// What has to hold.
         probes: Vec<Probe>,
     },
+    /// Takes all files of an instance that moves, whatever its backups leave out.
+    MoveOut {
+        /// It has stopped: what is taken now is what it goes on with.
+        last: bool,
+    },
+    /// Looks whether a host can take an instance that moves, and gets its images.
+    MoveReady {
+        /// Bytes of its items.
+        bytes: Vec<(ItemName, u64)>,
+        /// Data of it that is there already may be replaced.
+        replace: bool,
+    },
+    /// Brings the data of an instance that moves to its new host.
+    MoveIn {
+        /// What was taken last.
+        items: Vec<WantedItem>,
+    },
 }
 
 /// An item that is wanted back.
@@ -220,6 +240,7 @@ impl Run {
             RunTask::Prune => RunKind::Prune,
             RunTask::Restore { .. } => RunKind::Restore,
             RunTask::Drill { .. } => RunKind::Drill,
+            RunTask::MoveOut { .. } | RunTask::MoveReady { .. } | RunTask::MoveIn { .. } => RunKind::Move,
         }
     }
 

@@ -7,12 +7,12 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use omni_common::api::v1::{
     AcceptInvitation, AcceptLoss, AccessRole, AccessScope, AlertmanagerMessage, AlertsQuery, AppsQuery,
-    AuditQuery, BackupDefaults, ChangePassword, CommaList, ContainersQuery, CreateApiToken,
+    AuditQuery, BackupDefaults, ChangePassword, CommaList, ConfirmMove, ContainersQuery, CreateApiToken,
     CreateEnvironment, CreateJoinToken, CreateRepository, CreateUser, Deploy, DiffQuery, DrainHost,
     EventFilter, EventsQuery, HostsQuery, ImagesQuery, JoinRole, LivenessTimes, LogsQuery, MetricsQuery,
     MetricsSource, PushQuery, PutSecret, ReadProject, Rollback, RunsQuery, SetOidc, SnapshotsQuery,
-    StartRestore, StartRun, StartSession, SteerAction, TokensQuery, UpdateApp, UpdateHost, UpdateUser,
-    UsersQuery,
+    StartMove, StartRestore, StartRun, StartSession, SteerAction, TokensQuery, UpdateApp, UpdateHost,
+    UpdateUser, UsersQuery,
 };
 use omni_common::clock::Time;
 use omni_common::domain::backup::{Hidden, PolicyOptions, Span};
@@ -265,6 +265,9 @@ async fn use_backups(client: &Client) {
     client.snapshots(query).await.ok();
     client.restore(&StartRestore::default()).await.ok();
     client.accept_loss("x", "y", &AcceptLoss::default()).await.ok();
+    client.move_app("x", "y", &StartMove::default()).await.ok();
+    client.confirm_move("x", "y", &ConfirmMove::default()).await.ok();
+    client.return_move("x", "y").await.ok();
     client.backup_status().await.ok();
     client.backup_policy("x", "y").await.ok();
     client.set_backup_policy("x", "y", Some(&PolicyOptions::default())).await.ok();

@@ -215,7 +215,7 @@ impl<'a> Story<'a> {
     }
 
     fn backup(&self, items: Vec<Item>) -> Task {
-        Task::Backup(Box::new(BackupTask { instance: instance(), items, to: self.repository() }))
+        Task::Backup(Box::new(BackupTask { instance: instance(), items, to: self.repository(), moves: None }))
     }
 
     fn restore(&self, taken: &[&(Item, ItemOutcome)], into: Destination) -> Task {
@@ -226,7 +226,13 @@ impl<'a> Story<'a> {
             facts: outcome.facts.clone(),
         };
         let items = taken.iter().map(item).collect();
-        Task::Restore(Box::new(RestoreTask { instance: instance(), items, from: self.repository(), into }))
+        Task::Restore(Box::new(RestoreTask {
+            instance: instance(),
+            items,
+            from: self.repository(),
+            into,
+            compare: false,
+        }))
     }
 
     fn sql(&self, database: &str, query: &str) -> Result<String> {

@@ -90,7 +90,7 @@ fn a_dead_hosts_data_comes_back_on_another_host() {
     });
 }
 
-fn only_host(app: &AppView) -> Result<String> {
+pub(super) fn only_host(app: &AppView) -> Result<String> {
     let hosts = hosts_of(app);
     ensure!(hosts.len() == 1, "on one host: {hosts:?}");
     Ok(hosts.into_iter().next().context("one")?.to_owned())
