@@ -284,7 +284,8 @@ fn what_does_not_become_healthy_there_goes_back() {
         until(&mut world, &mut ids, MoveStage::Returning);
         let why = if bad { "failed on" } else { "did not become healthy on" };
         assert!(reason(&world).contains(why), "{}", reason(&world));
-        (world.bad.clear(), world.sick.clear());
+        world.bad.clear();
+        world.sick.clear();
         until(&mut world, &mut ids, MoveStage::Returned);
         assert!(reason(&world).contains(why), "it still says why: {}", reason(&world));
         world.settle();

@@ -52,6 +52,7 @@ const GIVEN_UP: Record<Run["kind"], string> = {
   restore:
     "The app stays stopped, and what was brought back so far may be half of each. Restore again before it is used.",
   drill: "Nothing is shown by it; the drill before it stays the last.",
+  move: "The move of its app fails, and the app goes on where it was.",
 };
 
 /** Gives a run up. Whether that was done. */

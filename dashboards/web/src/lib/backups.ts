@@ -76,7 +76,7 @@ const RUN: Record<RunState, Look> = {
   cancelled: "off",
 };
 export const RUN_STATES = Object.keys(RUN) as RunState[];
-export const RUN_KINDS: RunKind[] = ["backup", "copy", "check", "prune", "restore", "drill"];
+export const RUN_KINDS: RunKind[] = ["backup", "copy", "check", "prune", "restore", "drill", "move"];
 export const runLook = (state: RunState): Look => RUN[state] ?? "unknown";
 export const isOpen = (run: Run): boolean => run.state === "queued" || run.state === "running";
 
