@@ -78,7 +78,7 @@ async fn fetch(connection: &Connection, digest: &ContentDigest) -> Result<Bytes,
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unanswered {
     /// It has no such thing for this host.
-    #[error("{0}")]
+    #[error("{0} (not_found)")]
     Nothing(String),
     /// It cannot say, or cannot be heard; a sentence for an operator.
     #[error("{0}")]

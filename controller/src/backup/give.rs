@@ -177,6 +177,9 @@ impl<'a> Taken<'a> {
                     "{users} other runs use repository {name}, and this needs it alone"
                 )));
             }
+            if users > 0 && !is_made(state, name) {
+                return Err(Not::Yet(format!("repository {name} is being made by another run")));
+            }
             if !run.kind().is_exclusive() && held.contains(name) {
                 return Err(Not::Yet(format!("repository {name} is about to be checked or pruned")));
             }
@@ -186,6 +189,13 @@ impl<'a> Taken<'a> {
         }
         Ok(())
     }
+}
+
+/// Whether a repository is known to be there. Two hosts that make one in the same place at the same moment each write a key
+/// of their own, and what the one has stored the other's cannot open.
+fn is_made(state: &State, name: &str) -> bool {
+    let checked = state.repositories.get(name).is_some_and(|known| known.checked.is_some());
+    checked || state.snapshots.keys().any(|key| key.repository == name)
 }
 
 /// A move that goes through a repository: from its first run to its last nothing may have the repository alone, because the

@@ -50,7 +50,7 @@ describe("backups in the dashboard", { skip, timeout: 1_200_000 }, () => {
   const container = () => mesh.docker("ps", "-q", "--filter", "label=omni.app=notes").trim();
   const write = (text) => mesh.docker("exec", container(), "sh", "-c", `printf ${text} >/data/note`);
   const note = () => mesh.docker("exec", container(), "cat", "/data/note");
-  const standing = async () => (await mesh.get("/api/v1/backup/status")).items[0];
+  const standing = async () => (await mesh.get("/api/v1/backup/status")).items.find((one) => one.app === "notes");
   const shot = async (name) => {
     if (!SHOTS) return;
     mkdirSync(SHOTS, { recursive: true });
@@ -85,7 +85,8 @@ describe("backups in the dashboard", { skip, timeout: 1_200_000 }, () => {
 
   test("the one that is due waits its turn and is given up; one that is asked for is taken at once", async () => {
     await go(page, "#/backups/runs", "Backups");
-    await page.getByRole("link", { name: "Backup", exact: true }).first().click();
+    const due = page.locator('[data-run="backup"]', { hasText: "production/notes" });
+    await due.getByRole("link", { name: "Backup", exact: true }).click();
     await page.getByRole("heading", { level: 1, name: "Backup of production/notes main.0" }).waitFor();
     await sees(page, /It waits/);
     await page.getByRole("button", { name: "Give up" }).click();
