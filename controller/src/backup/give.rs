@@ -160,6 +160,9 @@ impl<'a> Taken<'a> {
                 return Err(Not::Ever("repository_missing", format!("repository {name} was removed")));
             }
             let users = self.repositories.get(name).copied().unwrap_or(0);
+            if users > 0 && !is_made(state, name) {
+                return Err(Not::Yet(format!("repository {name} is being made by another run")));
+            }
             if run.kind() == RunKind::Move {
                 match self.alone.contains(name) {
                     true => return Err(Not::Yet(format!("repository {name} is being checked or pruned"))),
@@ -176,9 +179,6 @@ impl<'a> Taken<'a> {
                 return Err(Not::Yet(format!(
                     "{users} other runs use repository {name}, and this needs it alone"
                 )));
-            }
-            if users > 0 && !is_made(state, name) {
-                return Err(Not::Yet(format!("repository {name} is being made by another run")));
             }
             if !run.kind().is_exclusive() && held.contains(name) {
                 return Err(Not::Yet(format!("repository {name} is about to be checked or pruned")));
