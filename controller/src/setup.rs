@@ -1,7 +1,7 @@
 //! Becoming a controller: making a cluster, or joining one.
 
 use crate::config::{InitArgs, JoinArgs, Output, Settings};
-use crate::data_dir::{DataDir, HexBytes, Joining, Member};
+use crate::data_dir::{Addresses, DataDir, HexBytes, Joining, Member};
 use crate::ingest::{ca_key_context, controller_names};
 use crate::state::{Actor, ApiRole, ApiToken, Command, Controller, JoinRole, JoinToken, Proposal};
 use anyhow::{Context, bail};
@@ -56,17 +56,7 @@ pub fn init(args: InitArgs) -> anyhow::Result<String> {
     let issued = authority.issue(&key.csr()?, identity, &names, now, lifetimes::CONTROLLER)?;
     let tokens = FirstTokens::mint(now)?;
     let made = tokens.made(cluster, authority.fingerprint(), &addresses);
-    let controller = Controller {
-        id,
-        name: args.name.clone(),
-        quic: addresses.advertise_quic.clone(),
-        api: addresses.advertise_api.clone(),
-        region: settings.region.clone(),
-        zone: settings.zone.clone(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        joined: now,
-        certificate: None,
-    };
+    let controller = founder(id, &args.name, &addresses, &settings, now);
     let entry = Proposal {
         request: RequestId::mint(),
         fingerprint: None,
@@ -144,6 +134,27 @@ impl FirstTokens {
             api: format!("https://{}", addresses.advertise_api),
             quic: addresses.advertise_quic.clone(),
         }
+    }
+}
+
+/// The first controller of a cluster, as its state knows it.
+pub(crate) fn founder(
+    id: ControllerId,
+    name: &str,
+    addresses: &Addresses,
+    settings: &Settings,
+    joined: Time,
+) -> Controller {
+    Controller {
+        id,
+        name: name.to_owned(),
+        quic: addresses.advertise_quic.clone(),
+        api: addresses.advertise_api.clone(),
+        region: settings.region.clone(),
+        zone: settings.zone.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        joined,
+        certificate: None,
     }
 }
 

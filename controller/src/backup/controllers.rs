@@ -3,8 +3,7 @@
 //! It stands in no map of apps. What is common to both asks for [`app`] and [`outline`].
 
 use super::{AppStanding, Basis, Outline, Policy, policy, standing};
-use crate::state::{App, AppKey, Goal, State};
-use imbl::OrdMap;
+use crate::state::{App, AppKey, State};
 use omni_catalogue::Tier;
 use omni_catalogue::policies::Policies;
 use omni_common::clock::Time;
@@ -25,22 +24,7 @@ pub(crate) fn item() -> ItemName {
 
 /// The controllers as an app: one that always runs and belongs to no host.
 pub(crate) fn app(state: &State) -> App {
-    App {
-        key: AppKey::controllers(),
-        created: state.cluster.as_ref().map_or(Time::EPOCH, |cluster| cluster.created),
-        goal: Goal::Run,
-        release: 0,
-        next_release: 1,
-        releases: OrdMap::new(),
-        scale: BTreeMap::new(),
-        round: 0,
-        deployments: Vec::new(),
-        homes: BTreeMap::new(),
-        rescued: BTreeMap::new(),
-        accepted_loss: BTreeMap::new(),
-        failures: BTreeMap::new(),
-        revision: 0,
-    }
+    App::new(AppKey::controllers(), state.cluster.as_ref().map_or(Time::EPOCH, |cluster| cluster.created))
 }
 
 /// What of them is data. No host is ever told how the item is taken: the gateway hands it over.

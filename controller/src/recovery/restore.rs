@@ -5,8 +5,8 @@ use crate::config::{Output, RestoreArgs};
 use crate::data_dir::{Addresses, DataDir, HexBytes, Member};
 use crate::ingest::{ca_key_context, controller_names};
 use crate::raft;
-use crate::setup::{first_join, token_text};
-use crate::state::{Controller, JoinRole, Restoration, State, first_controller, restored};
+use crate::setup::{first_join, founder, token_text};
+use crate::state::{JoinRole, Restoration, State, first_controller, restored};
 use anyhow::{Context, bail, ensure};
 use omni_certs::{Authority, ClusterKey, Identity, KeyPair, KeyText, Role, TokenKind, lifetimes};
 use omni_common::clock::{Clock, SystemClock, Time};
@@ -62,17 +62,7 @@ pub fn restore(args: RestoreArgs) -> anyhow::Result<String> {
     // Only now is anything written.
     let dir = DataDir::create(&args.common.data_dir)?;
     let (join, person) = (first_join(JoinRole::Controller, now)?, first_join(JoinRole::Admin, now)?);
-    let controller = Controller {
-        id,
-        name: args.name.clone(),
-        quic: addresses.advertise_quic.clone(),
-        api: addresses.advertise_api.clone(),
-        region: settings.region.clone(),
-        zone: settings.zone.clone(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        joined: now,
-        certificate: None,
-    };
+    let controller = founder(id, &args.name, &addresses, &settings, now);
     let join_tokens = vec![join.0.clone(), person.0.clone()];
     let state = restored(&copy.state, Restoration { controller, join_tokens, taken: copy.taken, at: now });
     raft::seed(dir.path(), id, addresses.advertise_quic.clone(), &state)

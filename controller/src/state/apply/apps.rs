@@ -7,7 +7,6 @@ use crate::state::model::{
     Allocation, App, AppKey, Content, Deployment, DeploymentState, Goal, MAX_APPS, MAX_CONTENT,
     MAX_DEPLOYMENTS, MAX_RELEASES, Mode, Release, State,
 };
-use imbl::OrdMap;
 use omni_common::clock::Time;
 use omni_common::domain::app::ContentDigest;
 use omni_common::domain::check_name;
@@ -72,22 +71,7 @@ fn first(state: &State, key: &AppKey, at: Time) -> Result<App, Refusal> {
         let message = format!("there are {MAX_APPS} apps already; remove some first");
         return Err(Refusal::new(RefusalCode::Conflict, message));
     }
-    Ok(App {
-        key: key.clone(),
-        created: at,
-        goal: Goal::Run,
-        release: 0,
-        next_release: 1,
-        releases: OrdMap::new(),
-        scale: BTreeMap::new(),
-        round: 0,
-        deployments: Vec::new(),
-        homes: BTreeMap::new(),
-        rescued: BTreeMap::new(),
-        accepted_loss: BTreeMap::new(),
-        failures: BTreeMap::new(),
-        revision: 0,
-    })
+    Ok(App::new(key.clone(), at))
 }
 
 /// Takes in the contents that are new, and counts the release as a user of all that it names.

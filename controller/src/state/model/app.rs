@@ -102,6 +102,26 @@ pub struct Rescued {
 pub const MAX_FAILURES: usize = 8;
 
 impl App {
+    /// One that has no release yet and is to run.
+    pub(crate) fn new(key: AppKey, created: Time) -> Self {
+        Self {
+            key,
+            created,
+            goal: Goal::Run,
+            release: 0,
+            next_release: 1,
+            releases: OrdMap::new(),
+            scale: BTreeMap::new(),
+            round: 0,
+            deployments: Vec::new(),
+            homes: BTreeMap::new(),
+            rescued: BTreeMap::new(),
+            accepted_loss: BTreeMap::new(),
+            failures: BTreeMap::new(),
+            revision: 0,
+        }
+    }
+
     /// The wanted release.
     pub fn wanted(&self) -> Option<&Arc<Release>> {
         self.releases.get(&self.release)
