@@ -144,12 +144,14 @@ pub fn plan(view: &View<'_>) -> Plan {
     };
     // What runs first: it takes over containers of older allocations that what is to stop would take along.
     let (run, rest): (Vec<&Wish>, Vec<&Wish>) = view.wishes.iter().partition(|wish| wish.allocation.run);
-    for wish in run.into_iter().chain(rest) {
-        let account = match (wish.allocation.run, wish.allocation.purge) {
-            (true, _) => planner.bring_up(wish),
-            (false, false) => planner.take_down(wish),
-            (false, true) => planner.purge(wish),
-        };
+    // All of it before any step: nobody may wait for a container to stop that another one takes over.
+    let laid: Vec<_> = run.into_iter().map(|wish| (wish, planner.lay(wish))).collect();
+    for (wish, laid) in laid {
+        let account = planner.bring_up(wish, laid);
+        planner.plan.accounts.insert(wish.allocation.id, account);
+    }
+    for wish in rest {
+        let account = if wish.allocation.purge { planner.purge(wish) } else { planner.take_down(wish) };
         planner.plan.accounts.insert(wish.allocation.id, account);
     }
     planner.retire_left_over();
@@ -176,11 +178,24 @@ struct Match<'a> {
     outdated: Vec<&'a Own<'a>>,
 }
 
+/// An allocation that is to run, laid beside what is there.
+struct Laid<'a> {
+    spec: &'a AppSpec,
+    group: &'a Group,
+    matched: Match<'a>,
+}
+
 impl<'a> Planner<'a> {
-    fn bring_up(&mut self, wish: &'a Wish) -> Account {
+    /// Says what the allocation is to have, and takes over what is there of it.
+    fn lay(&mut self, wish: &'a Wish) -> Result<Laid<'a>, Verdict> {
+        let (spec, group, definitions) = self.target(wish)?;
+        Ok(Laid { spec, group, matched: self.matched(&wish.allocation, spec, definitions) })
+    }
+
+    fn bring_up(&mut self, wish: &'a Wish, laid: Result<Laid<'a>, Verdict>) -> Account {
         let allocation = &wish.allocation;
-        let verdict = match self.target(wish) {
-            Ok((spec, group, definitions)) => self.converge(wish, spec, group, definitions),
+        let verdict = match laid {
+            Ok(laid) => self.converge(wish, &laid),
             Err(verdict) => {
                 // What cannot even be read stops nothing that runs.
                 self.plan.files = None;
@@ -272,15 +287,9 @@ impl<'a> Planner<'a> {
     }
 
     /// Brings an allocation whose containers are known one step further.
-    fn converge(
-        &mut self,
-        wish: &'a Wish,
-        spec: &'a AppSpec,
-        group: &'a Group,
-        definitions: Vec<Definition>,
-    ) -> Verdict {
+    fn converge(&mut self, wish: &'a Wish, laid: &Laid<'a>) -> Verdict {
+        let Laid { spec, group, matched } = laid;
         let allocation = &wish.allocation;
-        let matched = self.matched(allocation, spec, definitions);
         let newer = matched.outdated.iter().chain(matched.kept.iter().flatten()).map(|own| own.epoch).max();
         let mut situation = Situation {
             was_healthy: self.view.memory.healthy.contains(&(allocation.id, allocation.spec.clone())),
@@ -290,9 +299,9 @@ impl<'a> Planner<'a> {
             situation.waiting =
                 Some("an instance of a newer epoch runs here, which is left alone".to_owned());
         } else {
-            self.steps(wish, spec, group, &matched, &mut situation);
+            self.steps(wish, spec, group, matched, &mut situation);
         }
-        phase::judge(&self.parts(&matched), &situation)
+        phase::judge(&self.parts(matched), &situation)
     }
 
     /// Lays what is to be beside what is there.
