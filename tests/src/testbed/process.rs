@@ -27,11 +27,12 @@ pub fn program(name: &str) -> Result<PathBuf> {
     built.next().with_context(|| format!("{name} is missing; run `cargo build --workspace --bins`"))
 }
 
-/// A program on a host. It belongs to its host: dropping this value does not stop it, a power cut does.
+/// A program. On a host it belongs to that: dropping this value does not stop it, a power cut does. One that is on no host is
+/// killed with this value, because nothing else would end it.
 #[derive(Debug)]
 pub struct Process {
     name: String,
-    /// `nsenter`, which waits for the program and ends as the program ended.
+    /// `nsenter`, which waits for the program and ends as the program ended; on no host, the program itself.
     entry: Child,
     /// The program itself; `None` when it had ended before it could be looked at.
     program: Option<Who>,
@@ -149,7 +150,13 @@ impl Process {
 /// A test that fails leaves programs stopped. Their `nsenter` must go on, for the reason given in [`Process::signal`].
 impl Drop for Process {
     fn drop(&mut self) {
-        if matches!(self.entry.try_wait(), Ok(None)) {
+        if !matches!(self.entry.try_wait(), Ok(None)) {
+            return;
+        }
+        if self.pid() == Some(self.entry.id()) {
+            self.entry.kill().ok();
+            self.entry.wait().ok();
+        } else {
             kill_process(Pid::from_child(&self.entry), Signal::CONT).ok();
         }
     }
