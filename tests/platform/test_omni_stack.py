@@ -49,7 +49,7 @@ def flags() -> dict[str, Any]:
 
 def test_the_sources_are_understood(flags: dict[str, Any]) -> None:
     """What is read from the sources is what is there: a few of each, and a flag nobody has."""
-    assert {"init", "join", "run"} == set(flags["omni-controller"]["verbs"])
+    assert {"init", "join", "restore", "run"} == set(flags["omni-controller"]["verbs"])
     assert {"join", "run", "version"} == set(flags["omni-agent"]["verbs"])
     assert {"version", "controllers", "hosts", "token", "create-api", "transfer-leader"} <= set(flags["omni"]["verbs"])
     assert flags["omni-controller"]["flags"]["--data-dir"] == {"long": "--data-dir", "value": True}
