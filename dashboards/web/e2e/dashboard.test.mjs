@@ -462,6 +462,7 @@ describe("the dashboard", { skip, timeout: 1_200_000 }, () => {
       "#/backups/restore/default/nothing",
       "#/backups/secrets",
       "#/apps/default/nothing/backups",
+      "#/apps/default/nothing/move",
     ];
     await page.goto("about:blank");
     for (const hash of places) {

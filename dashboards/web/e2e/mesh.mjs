@@ -1,6 +1,7 @@
-// A real mesh for the browser: three controllers, a host with a Docker engine of its own, and a host without one.
+// A real mesh for the browser: three controllers, a host with a Docker engine of its own, and a host without one, or with
+// one of its own as well.
 //
-// Everything runs from one folder and ends with this process. The engine lives in a network space of its own, so that
+// Everything runs from one folder and ends with this process. An engine lives in a network space of its own, so that
 // its bridges and packet filters touch nothing of the machine's; its socket is a file, and reaches out of it.
 
 import { spawn, spawnSync } from "node:child_process";
@@ -75,14 +76,15 @@ async function freePorts(count) {
 }
 
 export class Mesh {
-  /** By name: `dockerd`, `c1` …, `h1`, `h2`. */
+  /** By name: `dockerd-h1`, `c1` …, `h1`, `h2`. */
   processes = new Map();
   apis = {};
 
-  /** Without `hosts`, controllers only: then it takes no root. */
-  static async start({ hosts = true } = {}) {
+  /** Without `hosts`, controllers only: then it takes no root. Of two hosts, the first `engines` run containers. */
+  static async start({ hosts = true, engines = 1 } = {}) {
     const mesh = new Mesh();
     mesh.hosts = hosts;
+    mesh.engines = hosts ? ["h1", "h2"].slice(0, engines) : [];
     process.once("exit", () => mesh.stop());
     try {
       await mesh.begin();
@@ -96,8 +98,7 @@ export class Mesh {
 
   async begin() {
     this.dir = mkdtempSync(join(tmpdir(), "omni-web-"));
-    this.socket = join(this.dir, "docker.sock");
-    if (this.hosts) this.startEngine();
+    for (const host of this.engines) this.startEngine(host);
     const ports = await freePorts(6);
     const names = ["c1", "c2", "c3"];
     const quic = names.map((_, n) => `127.0.0.1:${ports[2 * n]}`);
@@ -118,10 +119,13 @@ export class Mesh {
       this.startController(name);
     }
     if (this.hosts) {
-      await eventually("a Docker engine answers", () => this.docker("version"));
+      for (const host of this.engines)
+        await eventually(`the Docker engine of ${host} answers`, () => this.dockerOn(host, "version"));
       this.importImage();
-      this.joinHost("h1", quic, `unix://${this.socket}`);
-      this.joinHost("h2", quic, "unix:///nowhere/docker.sock");
+      for (const host of ["h1", "h2"]) {
+        const socket = this.engines.includes(host) ? this.socket(host) : "/nowhere/docker.sock";
+        this.joinHost(host, quic, `unix://${socket}`);
+      }
     }
     await eventually("three controllers and the hosts are well", async () => {
       const { controllers, hosts } = await this.get("/api/v1/status");
@@ -129,8 +133,8 @@ export class Mesh {
     });
   }
 
-  startEngine() {
-    this.start("dockerd", "unshare", [
+  startEngine(host) {
+    this.start(`dockerd-${host}`, "unshare", [
       "--net",
       "--",
       "sh",
@@ -138,13 +142,13 @@ export class Mesh {
       'ip link set lo up; exec dockerd "$@"',
       "sh",
       "--host",
-      `unix://${this.socket}`,
+      `unix://${this.socket(host)}`,
       "--data-root",
-      this.path("docker"),
+      this.path(`docker-${host}`),
       "--exec-root",
-      this.path("exec"),
+      this.path(`exec-${host}`),
       "--pidfile",
-      this.path("docker.pid"),
+      this.path(`docker-${host}.pid`),
     ]);
   }
 
@@ -205,7 +209,9 @@ export class Mesh {
   }
   get = (path) => this.call("GET", path);
 
-  docker = (...args) => run("docker", ["--host", `unix://${this.socket}`, ...args]);
+  socket = (host) => this.path(`docker-${host}.sock`);
+  dockerOn = (host, ...args) => run("docker", ["--host", `unix://${this.socket(host)}`, ...args]);
+  docker = (...args) => this.dockerOn("h1", ...args);
 
   /** Files of a name below a folder. */
   find = (folder, name) =>
@@ -231,7 +237,8 @@ export class Mesh {
     }
     run("tar", ["-C", root, "-cf", this.path("image.tar"), "."]);
     const own = "ENV PATH=/usr/local/bin:/bin";
-    this.docker("import", "--change", own, "--change", 'CMD ["idle"]', this.path("image.tar"), IMAGE);
+    for (const host of this.engines)
+      this.dockerOn(host, "import", "--change", own, "--change", 'CMD ["idle"]', this.path("image.tar"), IMAGE);
   }
 
   printLogs() {
@@ -246,17 +253,20 @@ export class Mesh {
   stop() {
     if (!this.dir) return;
     const { dir } = this;
+    for (const [name, process] of this.processes) if (!name.startsWith("dockerd-")) process.kill("SIGKILL");
+    for (const host of this.engines) {
+      const docker = (...args) =>
+        spawnSync("docker", ["--host", `unix://${this.socket(host)}`, ...args], { encoding: "utf8", timeout: 30_000 });
+      const ids = (docker("ps", "-aq").stdout ?? "").split("\n").filter(Boolean);
+      if (ids.length > 0) docker("rm", "-f", ...ids);
+      const engine = this.processes.get(`dockerd-${host}`);
+      engine?.kill("SIGTERM");
+      // It unmounts what it mounted; the folder cannot be removed before that.
+      const pid = this.path(`docker-${host}.pid`);
+      for (let n = 0; n < 100 && existsSync(pid); n += 1) spawnSync("sleep", ["0.1"]);
+      engine?.kill("SIGKILL");
+    }
     this.dir = undefined;
-    for (const [name, process] of this.processes) if (name !== "dockerd") process.kill("SIGKILL");
-    const docker = (...args) =>
-      spawnSync("docker", ["--host", `unix://${this.socket}`, ...args], { encoding: "utf8", timeout: 30_000 });
-    const ids = (docker("ps", "-aq").stdout ?? "").split("\n").filter(Boolean);
-    if (ids.length > 0) docker("rm", "-f", ...ids);
-    const engine = this.processes.get("dockerd");
-    engine?.kill("SIGTERM");
-    // It unmounts what it mounted; the folder cannot be removed before that.
-    for (let n = 0; n < 100 && existsSync(join(dir, "docker.pid")); n += 1) spawnSync("sleep", ["0.1"]);
-    engine?.kill("SIGKILL");
     rmSync(dir, { recursive: true, force: true, maxRetries: 5 });
   }
 }

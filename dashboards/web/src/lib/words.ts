@@ -1,5 +1,7 @@
 // How things are, in one of six looks. Unknown has its own: it is neither good nor bad, and as loud as bad.
 
+import { moment } from "./format";
+import { type Loss, lossBrief, lossText, waitText } from "./moves";
 import type { Alert, App, Container, Controller, Health, Host, Standing, System } from "./types";
 
 export type Look = "good" | "busy" | "warn" | "bad" | "unknown" | "off";
@@ -70,6 +72,15 @@ export interface Concern {
   /** What to do about it. */
   hint?: string;
   href: string;
+  /** Losses that a person may accept right here. */
+  waits?: Waiting;
+}
+
+/** An app of which data waits for a person to come back. */
+export interface Waiting {
+  environment: string;
+  name: string;
+  losses: Loss[];
 }
 
 const RANK: Record<Look, number> = { bad: 0, unknown: 1, warn: 2, busy: 3, off: 4, good: 5 };
@@ -82,6 +93,7 @@ export function concerns(
   systems: System[] = [],
   alerts: Alert[] = [],
   standings: Standing[] = [],
+  waiting: Waiting[] = [],
 ): Concern[] {
   const found: Concern[] = [];
   for (const host of hosts) {
@@ -91,13 +103,18 @@ export function concerns(
   }
   for (const app of apps) {
     const href = `#/apps/${encodeURIComponent(app.environment)}/${encodeURIComponent(app.name)}`;
+    const waits = waiting.find((one) => one.environment === app.environment && one.name === app.name);
     const move = app.deployment;
-    if (move?.state === "paused" || (move?.state === "failed" && move.to === app.release)) {
+    if (waits && waits.losses.length > 0) {
+      const why = lossBrief(waits.losses, moment);
+      const hint = waits.losses.map((loss) => `Lost with it: ${lossText(loss, moment)}.`).join(" ");
+      found.push({ look: "bad", what: `${app.environment}/${app.name}`, why, hint, href, waits });
+    } else if (move?.state === "paused" || (move?.state === "failed" && move.to === app.release)) {
       const why = move.reason ?? `release ${move.to} is ${move.state}`;
       found.push({ look: lookOf(move.state), what: `${app.environment}/${app.name}`, why, href });
     } else if (["down", "degraded", "pending"].includes(app.status)) {
-      const waiting = app.groups.flatMap((group) => group.waiting)[0];
-      const why = waiting ?? `${app.healthy} of ${app.wanted} instances are healthy`;
+      const first = app.groups.flatMap((group) => group.waiting)[0];
+      const why = (first && waitText(first)) ?? `${app.healthy} of ${app.wanted} instances are healthy`;
       found.push({ look: lookOf(app.status), what: `${app.environment}/${app.name}`, why, href });
     }
   }
