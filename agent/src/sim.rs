@@ -348,7 +348,7 @@ impl Machine for SimHost {
                 container: None,
             }])),
             AgentRequest::History { .. } => Ok(ReplyFrame::Samples(Vec::new())),
-            AgentRequest::Image(_) | AgentRequest::LoadImage => {
+            AgentRequest::Image(_) | AgentRequest::LoadImage | AgentRequest::Build(_) => {
                 Err(Failure::unsupported("a simulated host has no images"))
             }
             AgentRequest::Exec(_) => Err(Failure::unsupported("a simulated host runs no programs")),

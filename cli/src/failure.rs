@@ -1,6 +1,6 @@
 //! From an error to an exit code, a message and the next step.
 
-use crate::commands::deploy::{FindError, PackError};
+use crate::commands::deploy::{ContextError, FindError, PackError};
 use crate::exit::ExitStatus;
 use crate::names::NameError;
 use crate::printer::Printer;
@@ -43,7 +43,7 @@ pub(crate) fn exit_status(error: &Error) -> ExitStatus {
                 return Some(of_failure(failure));
             }
             // What lies in the folder is part of what was asked for.
-            if cause.is::<PackError>() || cause.is::<FindError>() {
+            if cause.is::<PackError>() || cause.is::<FindError>() || cause.is::<ContextError>() {
                 return Some(ExitStatus::Usage);
             }
             if let Some(name) = cause.downcast_ref::<NameError>() {

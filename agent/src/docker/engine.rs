@@ -237,7 +237,7 @@ impl Engine {
         self.call("resize exec", self.docker.resize_exec(exec, options)).await
     }
 
-    async fn call<T>(
+    pub(super) async fn call<T>(
         &self,
         what: &'static str,
         future: impl Future<Output = Result<T, bollard::errors::Error>>,

@@ -5,6 +5,7 @@
 //! engine.rs  one engine through bollard, every call with a deadline
 //! change.rs  the calls that change something: containers, networks, volumes, images
 //! images.rs the images it has, and how they leave and enter it
+//! build.rs   its builder
 //! parse.rs   the engine's JSON to omni's containers, PURE
 //! bytes.rs   the two byte streams: logs and exec
 //! demux.rs   what is in such a stream, PURE
@@ -15,6 +16,7 @@
 //! to 4 GiB of it, and buffers a terminal's log until its next line end: a container could fill the agent's
 //! memory at will.
 
+mod build;
 pub mod bytes;
 mod change;
 pub mod demux;
@@ -28,6 +30,7 @@ mod watch;
 #[cfg(test)]
 mod watch_tests;
 
+pub use build::BuildWord;
 pub use change::{ImageFacts, Network, VolumeFacts, check_image};
 pub use engine::{DockerError, Engine, ExecState, Limits, check_reference};
 pub use images::ImageStore;

@@ -51,6 +51,7 @@ impl Executors {
             AgentRequest::Processes => processes::run(&self.host, &mut stream).await,
             AgentRequest::Image(request) => self.images.send(request, &mut stream).await,
             AgentRequest::LoadImage => self.images.take_pushed(&mut stream).await,
+            AgentRequest::Build(order) => self.images.build(&order, &mut stream).await,
         };
         stream.reply.conclude(ended).await;
     }

@@ -24,11 +24,16 @@ impl Images {
             tracing::warn!(%registry, "the login to a registry cannot be read: put it again with `omni registry login`");
             return None;
         };
-        Some(DockerCredentials {
-            username: Some(login.username.clone()),
-            password: Some(login.password.reveal().to_owned()),
-            serveraddress: Some(registry.to_string()),
-            ..DockerCredentials::default()
-        })
+        Some(credentials(&registry, &login))
+    }
+}
+
+/// A login as the engine wants it.
+pub(super) fn credentials(registry: &Registry, login: &RegistryLogin) -> DockerCredentials {
+    DockerCredentials {
+        username: Some(login.username.clone()),
+        password: Some(login.password.reveal().to_owned()),
+        serveraddress: Some(registry.to_string()),
+        ..DockerCredentials::default()
     }
 }

@@ -10,7 +10,8 @@
 //!  staging.rs ──load.rs──▶ engine (load)
 //! ```
 //!
-//! `login.rs` asks the gateway how to sign in to a registry, for pulls. `push.rs` takes in what somebody sends from a workstation: a saved image, as it is, for the engine to load.
+//! `login.rs` asks the gateway how to sign in to a registry, for pulls. `push.rs` and `build.rs` take in
+//! what somebody sends from a workstation: a saved image for the engine to load, or what an image is built from.
 //!
 //! - What moves between hosts are unpacked layers, named by digest. The receiver says which it lacks and how much of each has arrived
 //!   before; the sender reads them out of its engine and sends the rest.
@@ -22,6 +23,7 @@
 //! Pure: `archive`. Why it is so: `docs/adr/0017-images-between-hosts.md`.
 
 pub mod archive;
+mod build;
 mod load;
 mod login;
 mod push;
@@ -46,6 +48,8 @@ use tokio::sync::{Mutex, Semaphore};
 /// Images handed on at the same time; who asks for more is told to ask another host, or later. Each costs the engine a
 /// copy on disk.
 pub const MAX_SENDING: usize = 2;
+/// Images built at the same time. Each may use all of the host's processors.
+const MAX_BUILDING: usize = 2;
 /// A side that says nothing for this long is given up. The sender says that it waits for its engine each
 /// `BEAT`.
 const IDLE: Duration = Duration::from_secs(60);
@@ -59,6 +63,7 @@ pub struct Images {
     uplink: Uplink,
     receiving: Mutex<()>,
     sending: Arc<Semaphore>,
+    building: Semaphore,
     /// The engine wants all layers of an image, also those that it has.
     wants_all: AtomicBool,
 }
@@ -72,6 +77,7 @@ impl Images {
             uplink: Uplink::default(),
             receiving: Mutex::default(),
             sending: Arc::new(Semaphore::new(MAX_SENDING)),
+            building: Semaphore::new(MAX_BUILDING),
             wants_all: AtomicBool::new(false),
         }
     }

@@ -58,7 +58,7 @@ async fn load(engine: &Engine, root: &Path, stream: &mut RequestStream) -> Resul
 }
 
 /// Hands on what comes. When it breaks off, so does what the engine gets: half an image is none.
-async fn feed(
+pub(super) async fn feed(
     input: &mut FrameReader<RequestInput>,
     pieces: mpsc::Sender<io::Result<Bytes>>,
     root: &Path,
@@ -90,7 +90,7 @@ async fn feed(
 }
 
 /// Whether the engine's disk keeps its margin. An engine may see its folder where this process does not.
-fn has_room(root: &Path) -> Result<(), Failure> {
+pub(super) fn has_room(root: &Path) -> Result<(), Failure> {
     match check_room(root, 0) {
         Err(error) if error.kind() == io::ErrorKind::StorageFull => {
             Err(Failure::failed(format!("the disk of this host is too full: {error}")))

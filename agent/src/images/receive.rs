@@ -291,6 +291,9 @@ impl<'a> Fetch<'a> {
             }
             ImageReply::Config(_) => unexpected("a second configuration"),
             ImageReply::Loaded { .. } => unexpected("word of an image that it has loaded"),
+            ImageReply::BuildOutput(_) | ImageReply::Built { .. } => {
+                unexpected("word of an image that it builds")
+            }
         }
     }
 

@@ -50,6 +50,12 @@ pub(crate) struct DeployArgs {
     /// Folder that nothing may be packed from outside of; the one of the first compose file when absent
     #[arg(long, value_name = "FOLDER")]
     pub root: Option<PathBuf>,
+    /// Build images again that were built from the same files before: for newer base images, say
+    #[arg(long, conflicts_with = "check")]
+    pub build: bool,
+    /// Host that images are built on; a host of the mesh is chosen when absent
+    #[arg(long, value_name = "HOST", conflicts_with = "check", add = ArgValueCompleter::new(complete::hosts))]
+    pub build_on: Option<String>,
     /// Only read the files: print what they come to
     #[arg(long, conflicts_with_all = ["plan", "yes", "wait", "detach"])]
     pub check: bool,

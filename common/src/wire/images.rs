@@ -18,6 +18,15 @@
 //!                             ◀─ Started, (Waiting)…, Loaded, End
 //! ```
 //!
+//! What an image is built from comes in the same way, as a tar file:
+//!
+//! ```text
+//!  controller                                   host
+//!   AgentRequest::Build ──────────────────────▶
+//!   RequestInput::Image(Chunk)…, Eof ─────────▶ into its engine's builder
+//!                 ◀─ Started, (Waiting | BuildOutput)…, Built, End
+//! ```
+//!
 //! After [`HostReply::Found`](super::HostReply::Found) the stream carries [`ReplyFrame`](super::ReplyFrame) one way and
 //! [`RequestInput`](super::RequestInput) the other.
 
@@ -31,6 +40,8 @@ pub const CAPABILITY_IMAGES: &str = "images/1";
 pub const MAX_LAYERS: usize = 512;
 /// Most bytes of an image's configuration.
 pub const MAX_IMAGE_CONFIG: usize = 512 << 10;
+/// Most bytes of a builder's output in one frame; the rest of a longer line is left out.
+pub const MAX_BUILD_OUTPUT: usize = 16 << 10;
 /// Most images that one host reports, the newest first.
 pub const MAX_IMAGES_PER_HOST: usize = 1_000;
 /// Most names reported of one image.
@@ -107,5 +118,12 @@ pub enum ImageReply {
     Loaded {
         /// What the engine calls the images in it: names, or ids of those without one.
         images: Vec<String>,
+    },
+    /// What the builder says, at most [`MAX_BUILD_OUTPUT`] bytes at once; not always whole lines.
+    BuildOutput(String),
+    /// The image is built, and has the name that was asked for.
+    Built {
+        /// What the engine calls it.
+        id: ContentDigest,
     },
 }

@@ -65,7 +65,13 @@ pub enum AgentRequest {
     Image(ImageRequest),
     /// Load a saved image, whose bytes follow; to agents with [`CAPABILITY_IMAGES`](super::CAPABILITY_IMAGES).
     LoadImage,
+    /// Build an image from what follows: JSON of [`BuildOrder`](crate::domain::app::BuildOrder), at most
+    /// [`MAX_BUILD_ORDER`] bytes; to agents with [`CAPABILITY_IMAGES`](super::CAPABILITY_IMAGES).
+    Build(Vec<u8>),
 }
+
+/// Most bytes of an order to build.
+pub const MAX_BUILD_ORDER: usize = 512 << 10;
 
 /// Later frames of a request stream, towards the agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

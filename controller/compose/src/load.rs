@@ -57,14 +57,18 @@ struct Loader<'a> {
     cycles: BTreeSet<Vec<(String, String)>>,
 }
 
-/// Loads everything; nothing when not even the first file can be read.
-pub(crate) fn load(input: &Input, report: &mut Report) -> Option<Loaded> {
-    let first = input.files.first();
-    let directory = match (&input.project_directory, first) {
+/// The project's folder, as it was packed.
+pub(crate) fn project_directory(input: &Input) -> String {
+    match (&input.project_directory, input.files.first()) {
         (Some(directory), _) => directory.clone(),
         (None, Some((path, _))) => folder_of(path).to_owned(),
         (None, None) => String::new(),
-    };
+    }
+}
+
+/// Loads everything; nothing when not even the first file can be read.
+pub(crate) fn load(input: &Input, report: &mut Report) -> Option<Loaded> {
+    let directory = project_directory(input);
     let mut loader = Loader {
         input,
         report,

@@ -101,6 +101,11 @@ pub(crate) fn written(in_app: &str) -> String {
     if in_app.is_empty() { ".".to_owned() } else { format!("./{in_app}") }
 }
 
+/// The packed path of the app's own path of something, the other way round than [`in_app`].
+pub(crate) fn packed(project: &str, in_app: &str) -> Option<String> {
+    resolve(project, &written(in_app)).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,6 +134,7 @@ mod tests {
         ] {
             assert_eq!(in_app(project, path), expected);
             assert_eq!(written(expected), back);
+            assert_eq!(packed(project, expected).as_deref(), Some(path));
         }
     }
 }

@@ -4,8 +4,8 @@ use crate::fault::{Faults, Note};
 use crate::input::{Input, MAX_MAIN_FILES, MAX_PROJECT_FILES, Reference};
 use crate::read::{self as reader, Read};
 use crate::report::{At, Report};
-use crate::{FaultKind, keys, load};
-use omni_common::domain::app::{AppSpec, ContentDigest};
+use crate::{FaultKind, keys, load, paths};
+use omni_common::domain::app::{AppSpec, BuildContext, ContentDigest, Service};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// An app that can be deployed.
@@ -22,6 +22,8 @@ pub struct Reading {
     pub notes: Vec<Note>,
     /// Files and folders that it refers to.
     pub references: Vec<Reference>,
+    /// The packed folders that services are built from, by service.
+    pub contexts: BTreeMap<String, String>,
 }
 
 /// Reads an app. Everything that is wrong comes at once; what is asked for in a file that was not packed comes
@@ -30,6 +32,7 @@ pub fn read(input: &Input) -> Result<Reading, Faults> {
     let mut report = Report::new();
     match attempt(input, &mut report) {
         Some(read) if !report.has_faults() => Ok(Reading {
+            contexts: contexts(input, &read.spec),
             spec: read.spec,
             files: read.files,
             sensitive: read.sensitive,
@@ -38,6 +41,15 @@ pub fn read(input: &Input) -> Result<Reading, Faults> {
         }),
         _ => Err(report.into_faults()),
     }
+}
+
+fn contexts(input: &Input, spec: &AppSpec) -> BTreeMap<String, String> {
+    let project = load::project_directory(input);
+    let folder = |service: &Service| match &service.build.as_ref()?.context {
+        BuildContext::Folder(own) => paths::packed(&project, own),
+        BuildContext::Remote(_) => None,
+    };
+    spec.services.iter().filter_map(|(name, service)| Some((name.to_string(), folder(service)?))).collect()
 }
 
 /// Files and folders that an app refers to, given or not.

@@ -88,6 +88,8 @@ pub(crate) const TABLE: &[(&str, &str, Access, Span)] = &[
     ("GET", "/api/v1/apps/{environment}/{app}", Needs(Viewer), App),
     ("PATCH", "/api/v1/apps/{environment}/{app}", Needs(Operator), App),
     ("DELETE", "/api/v1/apps/{environment}/{app}", Needs(Operator), App),
+    // What is built is run as it is built.
+    ("GET", "/api/v1/apps/{environment}/{app}/build", Socket(Operator), App),
     ("POST", "/api/v1/apps/{environment}/{app}/restart", Needs(Operator), App),
     ("POST", "/api/v1/apps/{environment}/{app}/accept-loss", Needs(Operator), App),
     ("POST", "/api/v1/apps/{environment}/{app}/rollback", Needs(Operator), App),

@@ -28,8 +28,12 @@ pub(crate) struct Caller {
 }
 
 /// On a socket whose caller has not said yet who it is: what it needs to be.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Owes(pub(crate) Wants);
+#[derive(Clone, Debug)]
+pub(crate) struct Owes {
+    wants: Wants,
+    /// Environment and app that the path names, where they decide.
+    app: Option<(String, String)>,
+}
 
 /// What a route asks of its caller.
 #[derive(Clone, Copy, Debug)]
@@ -104,7 +108,7 @@ async fn identify(
     let app = named_app(parts, wants.span).await?;
     let (known, by_cookie) = match bearer(&parts.headers) {
         None if matches!(access, Access::Socket(_)) => {
-            parts.extensions.insert(Owes(wants));
+            parts.extensions.insert(Owes { wants, app });
             return Ok(());
         }
         None if access == Access::Cookie => {
@@ -164,13 +168,13 @@ impl Api {
     pub(crate) fn admit(
         &self,
         token: Option<&str>,
-        Owes(wants): Owes,
+        owes: &Owes,
         from: Option<IpAddr>,
         what: &str,
         target: &str,
     ) -> Result<Principal, ApiError> {
         let known = token.ok_or(Denied::Missing).and_then(|token| self.app.authenticate(token));
-        self.let_in(known, wants, None, from, what, target)
+        self.let_in(known, owes.wants, owes.app.as_ref(), from, what, target)
     }
 
     /// Checks whoever it is against what the route asks. What is refused is noted for the audit trail, and counted

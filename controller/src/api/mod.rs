@@ -17,6 +17,7 @@ mod answer;
 mod apps;
 mod audit;
 mod backups;
+mod builds;
 mod cluster;
 mod containers;
 mod controllers;

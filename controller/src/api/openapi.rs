@@ -4,15 +4,15 @@
 use super::access::{Access, access};
 use super::extract::IDEMPOTENCY_KEY;
 use super::{
-    Api, alerts, apps, audit, backups, cluster, containers, controllers, environments, events, exec, hosts,
-    images, logs, metrics, moves, oidc, probes, prometheus, repositories, secrets, sessions, systems, tokens,
-    users, who,
+    Api, alerts, apps, audit, backups, builds, cluster, containers, controllers, environments, events, exec,
+    hosts, images, logs, metrics, moves, oidc, probes, prometheus, repositories, secrets, sessions, systems,
+    tokens, users, who,
 };
 use crate::state::ApiRole;
 use axum::http::Method;
 use omni_common::api::v1::{
-    EventsMessage, EventsRequest, ExecInput, ExecOutput, INDEX_HEADER, LiveMetricsMessage, LogsMessage,
-    PROBLEM_JSON, Problem, PushInput, PushOutput, SocketAuth,
+    BuildInput, BuildOutput, EventsMessage, EventsRequest, ExecInput, ExecOutput, INDEX_HEADER,
+    LiveMetricsMessage, LogsMessage, PROBLEM_JSON, Problem, PushInput, PushOutput, SocketAuth,
 };
 use std::sync::Arc;
 use utoipa::openapi::header::HeaderBuilder;
@@ -56,7 +56,7 @@ with `retry-after` means that no controller leads at the moment.";
     ),
     components(schemas(
         Problem, SocketAuth, EventsRequest, EventsMessage, LogsMessage, LiveMetricsMessage, ExecInput, ExecOutput,
-        PushInput, PushOutput
+        PushInput, PushOutput, BuildInput, BuildOutput
     )),
     modifiers(&Bearer),
 )]
@@ -84,6 +84,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Api>> {
         .merge(hosts::routes())
         .merge(metrics::routes())
         .merge(containers::routes())
+        .merge(builds::routes())
         .merge(images::routes())
         .merge(logs::routes())
         .merge(exec::routes())

@@ -126,7 +126,7 @@ impl FromRequestParts<Arc<Api>> for Upgrade {
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, ApiError> {
         let caller = match (parts.extensions.get::<Caller>(), parts.extensions.get::<Owes>()) {
             (Some(caller), _) => Ok(caller.principal.clone()),
-            (None, Some(owes)) => Err(*owes),
+            (None, Some(owes)) => Err(owes.clone()),
             (None, None) => return Err(ApiError::Bug("a socket without a caller")),
         };
         let permit = Arc::clone(&api.sockets).try_acquire_owned().map_err(|_| ApiError::Overloaded)?;
@@ -157,7 +157,7 @@ impl Upgrade {
             let mut rx = SocketRx { stream };
             let caller = match caller {
                 Ok(principal) => Ok(principal),
-                Err(owes) => introduce(&session, owes, &mut rx).await,
+                Err(owes) => introduce(&session, &owes, &mut rx).await,
             };
             match caller {
                 Ok(principal) => {
@@ -174,7 +174,7 @@ impl Upgrade {
 }
 
 /// Waits for the first message of a client that sent no header.
-async fn introduce(session: &Session, owes: Owes, rx: &mut SocketRx) -> Result<Principal, End> {
+async fn introduce(session: &Session, owes: &Owes, rx: &mut SocketRx) -> Result<Principal, End> {
     let first = match timeout(AUTH_DEADLINE, rx.next()).await {
         Ok(Ok(Incoming::Text(text))) => serde_json::from_str::<SocketAuth>(&text).ok(),
         Ok(Ok(Incoming::Binary(_))) | Err(_) => None,

@@ -14,6 +14,7 @@ mod alerts;
 mod apps;
 mod audit;
 mod backups;
+mod builds;
 mod cluster;
 mod containers;
 mod controllers;
@@ -59,6 +60,7 @@ mod writes;
 pub(crate) mod testing;
 
 pub use access::{Denied, Principal};
+pub use builds::{BuildInputs, BuildOutputs, ImageBuild};
 pub use error::AppError;
 pub use events::{EventStep, EventTail};
 pub use exec::{ExecInputs, ExecOutputs, ExecSession};

@@ -1,7 +1,7 @@
 //! Releases: read a project, plan, deploy, look back.
 
 use super::apps::{NoIds, find_app, view};
-use super::{App, AppError, Call, View, outline};
+use super::{App, AppError, Call, View, builds, outline};
 use crate::ingest::content_context;
 use crate::rollout;
 use crate::state::command::NewRelease;
@@ -38,12 +38,14 @@ impl App {
                 normalised: omni_compose::normalised(&reading),
                 notes: notes(&reading.notes),
                 needed,
+                builds: builds::to_build(environment, &reading, &body.project.built),
             },
             Err(faults) if faults.only_needed().is_some() => ProjectReading {
                 name: String::new(),
                 normalised: String::new(),
                 notes: notes(&faults.notes),
                 needed,
+                builds: Vec::new(),
             },
             Err(faults) => return Err(AppError::Project(faults)),
         })
@@ -173,6 +175,7 @@ impl App {
             omni_compose::read(&input(&body.project, environment)?).map_err(AppError::Project)?;
         let key = AppKey { environment: environment.to_owned(), name: reading.spec.name.clone() };
         call.check_app(&key)?;
+        builds::take_built(environment, &mut reading, &body.project.built)?;
         self.take_external_secrets(state, &key, &mut reading)?;
         let spec = reading.spec.digest();
         Ok(Read { key, spec, reading })

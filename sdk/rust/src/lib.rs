@@ -4,7 +4,7 @@
 //! Client ──▶ execute ──▶ Endpoints: several controllers, the last one that answered first
 //!    │          │
 //!    │          └─ one deadline, rounds over all addresses, jittered pauses; only calls that may be repeated are
-//!    └────▶ sockets: logs, events and live metrics take up where they left off at another controller; exec and push do not
+//!    └────▶ sockets: logs, events and live metrics take up where they left off at another controller; exec, build and push do not
 //! ```
 //!
 //! A controller is believed when its certificate chains to the cluster's root, whose fingerprint is part of
@@ -14,6 +14,7 @@
 mod address;
 mod apps;
 mod backups;
+mod build;
 mod call;
 mod client;
 mod duplex;
@@ -35,6 +36,7 @@ mod secrets;
 mod socket;
 
 pub use address::{Address, DEFAULT_PORT, InvalidAddress};
+pub use build::{BuildReader, BuildWriter};
 pub use client::{Client, Options};
 pub use error::{Attempt, Error, Result};
 pub use events::{EventItem, EventStream};

@@ -26,6 +26,11 @@ pub(crate) const LOGS: &[&str] = &["api", "v1", "logs"];
 /// Path of the socket that takes images.
 pub(crate) const PUSH_IMAGE: &[&str] = &["api", "v1", "images", "push"];
 
+/// Path of the socket that builds images of an app.
+pub(crate) fn build_image<'a>(environment: &'a str, app: &'a str) -> [&'a str; 6] {
+    ["api", "v1", "apps", environment, app, "build"]
+}
+
 /// Path of a container's exec socket.
 pub(crate) fn exec<'a>(host: &'a str, container: &'a str) -> [&'a str; 6] {
     ["api", "v1", "containers", host, container, "exec"]

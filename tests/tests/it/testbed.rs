@@ -3,6 +3,7 @@
 
 mod alerts;
 mod backups;
+mod builds;
 mod containers;
 mod converge;
 mod cut_off;

@@ -1,10 +1,12 @@
 //! `omni deploy`: from compose files in a folder to an app that runs.
 //!
 //! ```text
-//! find ─▶ pack ⇄ read by a controller (what else is needed?) ─▶ plan ─▶ ask ─▶ deploy ─▶ follow
+//! find ─▶ pack ⇄ read by a controller (what else is needed?) ─▶ plan ─▶ ask ─▶ build ─▶ deploy ─▶ follow
 //!                 └─ --check ends here                           └─ --plan ends here
 //! ```
 
+mod build;
+mod context;
 mod find;
 mod mention;
 mod pack;
@@ -21,6 +23,8 @@ use crate::printer::Printer;
 use crate::session::{Session, confirm};
 use crate::settings::process_variable;
 use anyhow::{Context as _, Result};
+use build::Builds;
+pub(crate) use context::ContextError;
 pub(crate) use find::FindError;
 use find::find;
 use omni_common::api::v1::{AppStatus, Deploy, Project, ProjectReading, ReadProject};
@@ -46,7 +50,7 @@ pub(crate) async fn run(args: &DeployArgs, session: &Session, out: &mut Printer)
     let mut packer = Packer::new(&found.files, args.root.as_ref().map(|root| here.join(root)).as_deref())?;
     let asked = Asked::new(args, session)?;
     let places = Places::new(&packer, &here);
-    let (project, reading) =
+    let (mut project, reading) =
         read(&mut packer, &asked, session, out).await.map_err(|error| places.explain(error))?;
     for note in &reading.notes {
         out.note(&format!("{}: {}", places.local(&note.place), note.message));
@@ -55,6 +59,10 @@ pub(crate) async fn run(args: &DeployArgs, session: &Session, out: &mut Printer)
         out.text(&reading, |_| reading.normalised.clone())?;
         return Ok(ExitStatus::Done);
     }
+    let app = AppName { environment: asked.environment.clone(), name: reading.name.clone() };
+    let builds = Builds::look(reading.builds, app, &packer, args, session).await?;
+    project.built = builds.names();
+    builds.tell(out);
     let folder = found.files.first().and_then(|file| file.parent()).unwrap_or(&here);
     let source = match &args.source {
         Some(source) => Some(source.clone()),
@@ -62,13 +70,14 @@ pub(crate) async fn run(args: &DeployArgs, session: &Session, out: &mut Printer)
     };
     let environment = Some(asked.environment.clone());
     let body = Deploy { project, environment, source, note: args.note.clone() };
-    let result = deploy(args, &body, session, out).await;
+    let result = deploy(args, &body, &builds, session, out).await;
     result.map_err(|error| places.explain(error))
 }
 
 async fn deploy(
     args: &DeployArgs,
     body: &Deploy,
+    builds: &Builds,
     session: &Session,
     out: &mut Printer,
 ) -> Result<ExitStatus> {
@@ -88,6 +97,7 @@ async fn deploy(
         out.talk_bytes(plan::draw(&plan, out.look().for_talk()).as_bytes());
     }
     confirm(&format!("Deploy {name}?"), args.yes, out)?;
+    builds.run(session, out).await?;
     // Only if the app is still as it was when the plan was made.
     let app = session.client.deploy(body, Some(plan.revision)).await?;
     let wait = wait(args, out);

@@ -149,14 +149,6 @@ impl Packer {
 
     fn take_one(&mut self, file: &NeededFile) -> Result<(), PackError> {
         let path = self.local(&file.path)?;
-        if file.kind == "build_context" {
-            // Not named as left out: the same folder may also be mounted.
-            self.remarks.push(format!(
-                "{} is not packed: omni does not build images yet; build and push it, and name it with `image:`",
-                path.display()
-            ));
-            return Ok(());
-        }
         let Some(metadata) = self.look(&path)? else {
             // Where nothing is, Docker makes a folder to mount.
             return match file.optional || file.kind == "mount" {
@@ -271,6 +263,15 @@ impl Packer {
         Err(PackError::TooLarge { largest: largest.collect() })
     }
 
+    /// The content of a file that lies somewhere inside the root, and is not packed.
+    pub(super) fn beside(&self, path: &Path) -> Result<Vec<u8>, PackError> {
+        let metadata = self.look(path)?.ok_or_else(|| PackError::Missing(path.to_owned()))?;
+        if !metadata.is_file() {
+            return Err(PackError::NoFile(path.to_owned()));
+        }
+        fs::read(path).map_err(|error| PackError::Read(path.to_owned(), error))
+    }
+
     /// What is at a path inside the root; absent when nothing is.
     fn look(&self, path: &Path) -> Result<Option<Metadata>, PackError> {
         let read = |error| PackError::Read(path.to_owned(), error);
@@ -294,7 +295,7 @@ impl Packer {
     }
 
     /// Where something in the pack is on this machine.
-    fn local(&self, name: &str) -> Result<PathBuf, PackError> {
+    pub(super) fn local(&self, name: &str) -> Result<PathBuf, PackError> {
         let path = Path::new(name);
         let above = self.root.parent().unwrap_or(&self.root);
         let outside = || PackError::Outside { path: above.join(name), root: self.root.clone() };

@@ -147,6 +147,7 @@ async fn read(Json(body): Json<ReadProject>) -> Response {
         normalised: "services:\n  web:\n    image: shop:2\n".to_owned(),
         notes: vec![fixtures::note()],
         needed: needed.filter(|file| !texts.contains_key(&file.path)).collect(),
+        builds: Vec::new(),
     };
     Json(reading).into_response()
 }

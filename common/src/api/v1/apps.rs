@@ -1,6 +1,6 @@
 //! Apps: what is to run, its releases, where it runs, and moves between releases.
 
-use super::{MoveView, OldDataView};
+use super::{MoveView, OldDataView, ProjectBuild};
 use crate::clock::Time;
 use crate::domain::AllocationState;
 use crate::ids::{AllocationId, DeploymentId, HostId};
@@ -29,6 +29,9 @@ pub struct Project {
     /// The app's name; absent for the one in the files, or the folder's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// Names of the images that were built, by the service that has a `build` of its own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub built: BTreeMap<String, String>,
 }
 
 /// A file of a project.
@@ -70,6 +73,9 @@ pub struct ProjectReading {
     pub notes: Vec<ReadingNote>,
     /// Paths that the client has to pack, or to name in `left_out`, before the project can be deployed.
     pub needed: Vec<NeededFile>,
+    /// Images to build, and to name in the project's `built`, before it can be deployed.
+    #[serde(default)]
+    pub builds: Vec<ProjectBuild>,
 }
 
 /// A file that a project refers to and that was not packed.

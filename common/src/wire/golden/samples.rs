@@ -309,6 +309,7 @@ pub(super) fn agent_requests() -> Samples<AgentRequest> {
         ("processes", AgentRequest::Processes),
         ("image", AgentRequest::Image(image_request())),
         ("load-image", AgentRequest::LoadImage),
+        ("build", AgentRequest::Build(b"{}".to_vec())),
     ]
 }
 
@@ -343,6 +344,8 @@ pub(super) fn image_replies() -> Samples<ImageReply> {
         ("chunk", ImageReply::Chunk(Bytes::from_static(&[1, 2, 3]))),
         ("config", ImageReply::Config(Bytes::from_static(b"{}"))),
         ("loaded", ImageReply::Loaded { images: vec!["shop/web:7".to_owned()] }),
+        ("build-output", ImageReply::BuildOutput("Step 1/3 : FROM debian:12\n".to_owned())),
+        ("built", ImageReply::Built { id: ContentDigest::of(b"config") }),
     ]
 }
 

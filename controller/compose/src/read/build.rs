@@ -13,6 +13,9 @@ use omni_common::domain::app::{Build, BuildContext};
 /// Beginnings of addresses that the engine fetches a context from.
 const REMOTE: [&str; 6] = ["http://", "https://", "git://", "ssh://", "git@", "github.com/"];
 
+/// Lines of `/etc/hosts` that the client of the engine can hand to its builder.
+const MAX_EXTRA_HOSTS: usize = 1;
+
 /// Reads how an image is built.
 pub(super) fn build(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<Build> {
     if !field.is_mapping() {
@@ -47,6 +50,11 @@ pub(super) fn build(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<Build>
     if build.dockerfile.is_some() && build.dockerfile_inline.is_some() {
         let message = "`dockerfile` and `dockerfile_inline` exclude each other";
         field.fault(report, FaultKind::Conflict, message, "keep one of them");
+    }
+    let lines = build.extra_hosts.len();
+    if let Some(field) = field.get("extra_hosts").filter(|_| lines > MAX_EXTRA_HOSTS) {
+        let message = format!("the engine's builder takes one line of `extra_hosts`, and these are {lines}");
+        field.fault(report, FaultKind::Unsupported, message, "keep the one that the build needs");
     }
     Some(build)
 }

@@ -5,7 +5,7 @@ use crate::state::command::PlanStep;
 use crate::state::{Actor, ActorKind, AppKey, Command, Proposal};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use omni_common::api::v1::{AppGoal, AppView, DeployPlan, Page, ReleaseView};
+use omni_common::api::v1::{AppGoal, AppView, DeployPlan, Page, ProjectReading, ReleaseView};
 use omni_common::ids::{AllocationId, RequestId};
 use serde_json::json;
 
@@ -117,4 +117,46 @@ async fn external_secrets_come_from_the_app_and_its_environment() {
     let taken = spec.secrets.get("key").expect("it is used");
     let omni_common::domain::app::SecretSource::Packed(packed) = taken else { panic!("{taken:?}") };
     assert_eq!(packed.content.digest, omni_common::domain::app::ContentDigest::of(b"key-4"));
+}
+
+/// What is to be built is told with the names that the images get; only under these, and only for what says how to build it,
+/// they are taken.
+#[tokio::test]
+async fn images_are_built_before_a_project_is_deployed() {
+    let site = Site::new();
+    let compose = "name: shop\nservices:\n  web:\n    build: {context: web, target: run, platforms: [linux/arm64]}\n  own:\n    image: lan/own:1\n    pull_policy: always\n    build: own\n  db:\n    image: db:1\n";
+    let project = |built: Value| {
+        let file = json!({"content": STANDARD.encode(compose)});
+        json!({"compose": ["app/compose.yaml"], "files": {"app/compose.yaml": file}, "built": built})
+    };
+    let read = async |built: Value| {
+        let body = json!({"project": project(built)});
+        site.post("/api/v1/apps/read", body).await.ok::<ProjectReading>().builds
+    };
+    let builds = read(json!({})).await;
+    let [web] = &builds[..] else { panic!("an image that is to be pulled is not built: {builds:?}") };
+    assert_eq!((web.service.as_str(), web.folder.as_deref()), ("web", Some("app/web")));
+    assert_eq!((web.build.target.as_deref(), web.platform.as_deref()), (Some("run"), Some("linux/arm64")));
+    assert_eq!(web.repository, "omni.local/default/shop/web");
+
+    let refused = async |built: Value, word: &str| {
+        let answer = site.post("/api/v1/apps", json!({"project": project(built)})).await;
+        assert_eq!(answer.status, 400, "{}", answer.text());
+        assert!(answer.text().contains(word), "{}", answer.text());
+    };
+    refused(json!({}), "has to be built before").await;
+    refused(json!({"web": "omni.local/default/blog/web:0123456789abcdef"}), "omni.local/default/shop/web:")
+        .await;
+    refused(json!({"db": "omni.local/default/shop/db:0123456789abcdef"}), "nothing says how to build it")
+        .await;
+
+    let image = "omni.local/default/shop/web:0123456789abcdef";
+    assert!(read(json!({"web": image})).await.is_empty());
+    let body = json!({"project": project(json!({"web": image}))});
+    assert_eq!(site.post("/api/v1/apps", body).await.ok::<AppView>().release, 1);
+    let spec =
+        site.get("/api/v1/apps/default/shop/releases/1").await.ok::<omni_common::domain::app::AppSpec>();
+    let web = spec.services.get("web").expect("it is there");
+    assert_eq!(web.image.as_deref(), Some(image));
+    assert_eq!(web.pull_policy, Some(omni_common::domain::app::PullPolicy::Build));
 }

@@ -3,6 +3,7 @@
 mod alerts;
 mod apps;
 mod backups;
+mod builds;
 mod hosts;
 mod idempotency;
 mod moves;

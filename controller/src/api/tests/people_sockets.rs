@@ -141,6 +141,20 @@ async fn who_is_confined_reads_logs_and_opens_terminals_of_their_own_apps_alone(
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_is_confined_builds_images_of_their_own_apps_alone() {
+    let port = Port::open();
+    let pass = page_of(&port, ApiRole::Operator, &["staging"]);
+    for (path, code) in
+        [("staging/shop", socket_close::BAD_MESSAGE), ("default/shop", socket_close::FORBIDDEN)]
+    {
+        let mut client = port.dial(&format!("apps/{path}/build"), None).await;
+        client.say(json!({"op": "auth", "token": pass})).await;
+        client.say(json!({"op": "eof"})).await;
+        assert_eq!(client.closed().await, code, "{path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_is_confined_hears_of_hosts_and_of_their_own_apps() {
     let port = Port::open();
     let pass = page_of(&port, ApiRole::Viewer, &["staging"]);

@@ -63,8 +63,9 @@ pub(crate) async fn ensure(
         PullPolicy::Never => {
             Fault::lasting(format!("the image {image} is not on this host, and its pull_policy is `never`"))
         }
-        PullPolicy::Build => Fault::lasting(format!(
-            "building is not available yet, and the image {image} is not on this host: build it, push it to a registry and name it with `image:`"
+        // Its host may only be about to say that it has it.
+        PullPolicy::Build => Fault::passing(format!(
+            "the image {image} was built and is not on this host: if no host has it any more, `omni deploy --build` builds it again"
         )),
         _ => {
             let mut pull = Pull::begin(engine, images, needed).await?;

@@ -166,14 +166,3 @@ fn what_has_to_be_there_is_asked_for_by_name() {
     let error = Packer::new(&[tree.path("shop/none.yaml")], None).expect_err("not there");
     assert!(matches!(error, PackError::Missing(_)), "{error}");
 }
-
-#[test]
-fn what_an_image_is_built_from_is_left_out_and_that_is_said() {
-    let tree = Tree::new(&[("shop/compose.yaml", ""), ("shop/Dockerfile", "FROM scratch")]);
-    let mut packer = tree.packer();
-    packer.take(&[needed("shop", "build_context")]).expect("not packed");
-    assert!(packer.take_remarks()[0].contains("`image:`"));
-    packer.take(&[needed("shop", "mount")]).expect("small");
-    assert_eq!(names(&packer), ["shop/Dockerfile", "shop/compose.yaml"], "the project's own folder, mounted");
-    assert!(packer.project(|_| None).left_out.is_empty());
-}
