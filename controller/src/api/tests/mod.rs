@@ -3,6 +3,7 @@
 mod alerts;
 mod apps;
 mod backups;
+mod files;
 mod hosts;
 mod idempotency;
 mod moves;
