@@ -70,8 +70,7 @@ describe("files of snapshots in the dashboard", { skip, timeout: 900_000 }, () =
   });
 
   const title = "Files production / notes";
-  const names = () =>
-    page.locator('[role="row"] .name bdi:first-child, [role="row"] .name a bdi').allInnerTexts();
+  const names = () => page.locator('[role="row"] .name bdi:first-child, [role="row"] .name a bdi').allInnerTexts();
   const row = (name) => page.getByRole("row").filter({ has: page.getByText(name, { exact: true }) });
   const shot = async (name) => {
     if (!SHOTS) return;
@@ -142,15 +141,24 @@ describe("files of snapshots in the dashboard", { skip, timeout: 900_000 }, () =
 
   test("what cannot be listed says why, and the way out", async () => {
     await go(page, `${place}?path=/note.txt`, title);
-    await page.getByRole("alert").getByText(/no folder/).waitFor();
+    await page
+      .getByRole("alert")
+      .getByText(/no folder/)
+      .waitFor();
     await page.getByRole("link", { name: "One folder up" }).click();
     await row("note.txt").waitFor();
     await go(page, `${place}?path=/none`, title);
-    await page.getByRole("alert").getByText(/there is no `\/none`/).waitFor();
+    await page
+      .getByRole("alert")
+      .getByText(/there is no `\/none`/)
+      .waitFor();
     await page.getByRole("button", { name: "Try again" }).waitFor();
     assert.deepEqual(await axe(page), []);
     await go(page, "#/backups/files/production/notes/00000000", title);
-    await page.getByRole("alert").getByText(/no snapshot/).waitFor();
+    await page
+      .getByRole("alert")
+      .getByText(/no snapshot/)
+      .waitFor();
   });
 
   test("hostile names are shown and do nothing", async () => {

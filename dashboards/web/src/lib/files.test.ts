@@ -1,7 +1,11 @@
-import { describe, expect, test } from "vitest";
-import { below, crumbsOf, filesHref, foldersFirst, modeText, nameable, restorePathHref, shown, tidy } from "./files";
-import { parse } from "./router.svelte";
+import { describe, expect, test, vi } from "vitest";
 import type { FileEntry } from "./types";
+
+vi.stubGlobal("location", { hash: "" });
+vi.stubGlobal("addEventListener", () => {});
+const { parse } = await import("./router.svelte");
+const { below, crumbsOf, filesHref, foldersFirst, modeText, nameable, restorePathHref, shown, tidy } =
+  await import("./files");
 
 const entry = (name: string, kind: FileEntry["kind"]): FileEntry => ({
   name,

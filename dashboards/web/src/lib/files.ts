@@ -1,6 +1,5 @@
 // What is in a snapshot, folder by folder. Names come from anywhere, and do nothing here but be read.
 
-import { restoreHref } from "./backup-acts";
 import { plain } from "./logline";
 import { link } from "./router.svelte";
 import type { FileEntry, Snapshot } from "./types";
@@ -53,7 +52,7 @@ export const filesOf = (one: Snapshot): string =>
 
 /** Where a path of it is brought back; all of it without one. */
 export const restorePathHref = ({ environment, app, snapshot }: Spot, path?: string): string =>
-  restoreHref(environment, app, path === undefined || path === "/" ? { snapshot } : { snapshot, path });
+  link(["backups", "restore", environment, app], { snapshot, path: path === "/" ? undefined : path });
 
 const KINDS: Record<FileEntry["kind"], string> = {
   file: "file",
