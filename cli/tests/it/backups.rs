@@ -101,9 +101,10 @@ fn a_restore_is_shown_before_it_is_done() {
 fn files_of_a_snapshot_come_in_pages_and_whole_to_programs() {
     let world = World::new();
     let all: Vec<FileEntry> = world.omni("snapshots files shop 7777 -o json").json();
-    assert_eq!(all, crate::fixtures::files(), "names are what they are");
+    let names = |entries: &[FileEntry]| entries.iter().map(|one| one.name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&all), names(&crate::fixtures::files()), "names are what they are");
     let some: Vec<FileEntry> = world.omni("snapshots files shop 7777 / -n 3 -o json").json();
-    assert_eq!(some, all[..3]);
+    assert_eq!(names(&some), names(&all[..3]));
     let run = world.omni("snapshots files shop 7777");
     assert!(!run.out.contains(['\u{1b}', '\u{202e}']), "{}", run.out);
     assert_eq!(run.out.lines().count(), 1 + all.len(), "one line each: {}", run.out);

@@ -213,6 +213,22 @@ async fn who_cannot_look_into_the_repository_is_not_asked() {
 }
 
 #[tokio::test]
+async fn an_agent_that_is_too_old_for_it_is_passed_over_and_named_when_there_is_no_other() {
+    let mut site = shop().await;
+    let path = files(&format!("{ID}/files"));
+    let mesh = Arc::clone(&site.bench.mesh);
+    let outdated = |number: u128| {
+        mesh.outdated.lock().expect("no panic while locked").push(HostId::from_u128(number));
+    };
+    outdated(2);
+    let (reply, asked_of, _) = asked(&mut site, &path, answer(&["a"])).await;
+    assert_eq!((asked_of, reply.status.as_u16()), (HostId::from_u128(1), 200));
+    outdated(1);
+    let problem = site.get(&path).await.problem(409, "unsupported");
+    assert!(problem.detail.expect("told").contains("update omni-agent"));
+}
+
+#[tokio::test]
 async fn a_prune_under_way_is_waited_for() {
     let site = shop().await;
     let run = RunId::from_u128(9);
