@@ -1,6 +1,7 @@
 // One folder of a snapshot. What is in a snapshot never changes, so it is asked once, and again only when somebody wants
 // it: each page starts a program on a host.
 
+import { untrack } from "svelte";
 import { Problem } from "./api";
 import { foldersFirst } from "./files";
 import { attempt, type Consistency } from "./query.svelte";
@@ -82,7 +83,8 @@ export function useFolder(ask: () => LoadFolder | undefined): Folder {
   $effect(() => {
     const load = ask();
     if (!load) return;
-    folder.start(load);
+    // What it reads of itself as it begins is no reason to begin anew.
+    untrack(() => folder.start(load));
     return () => folder.stop();
   });
   return folder;
