@@ -1,6 +1,7 @@
 //! What a session needs from the host it speaks for. Two implementations: this machine, and the simulated one
 //! in `sim.rs`.
 
+use crate::backup::Browser;
 use crate::docker::{DockerStatus, Handle, Images};
 use crate::executors::{Executors, RequestStream};
 use crate::host::Host;
@@ -49,11 +50,11 @@ pub struct LocalMachine {
 }
 
 impl LocalMachine {
-    /// With its Docker engine, collectors, and part in handing on images.
-    pub fn new(docker: Handle, host: Host, images: Arc<crate::images::Images>) -> Self {
+    /// With its Docker engine, collectors, part in handing on images, and way into repositories.
+    pub fn new(docker: Handle, host: Host, images: Arc<crate::images::Images>, browser: Browser) -> Self {
         Self {
             docker_seen: tokio::sync::Mutex::new(docker.status()),
-            executors: Executors::new(docker.clone(), host.clone(), images),
+            executors: Executors::new(docker.clone(), host.clone(), images, browser),
             docker,
             host,
             silent: AtomicBool::new(false),

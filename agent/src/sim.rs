@@ -16,6 +16,7 @@ use crate::machine::Machine;
 use crate::session::{Agent, Book, LeaseState, Monotonic, Parts, Removed, Status};
 use async_trait::async_trait;
 use omni_common::clock::{Clock, Time};
+use omni_common::domain::backup::{FileEntry, FileKind, FilesOrder, Hidden};
 use omni_common::domain::{
     Container, ContainerSample, ContainerState, CpuSample, DockerFacts, Health, HostFacts, HostImage,
     HostSample, LABEL_COMPONENT, MemorySample, NetworkAddress, Process,
@@ -332,7 +333,7 @@ impl Machine for SimHost {
         })
     }
 
-    /// Answers what tests of the whole path need: one line of log, one process, an empty history.
+    /// Answers what tests of the whole path need: one line of log, one process, an empty history, a few files.
     async fn serve(&self, request: AgentRequest, mut stream: RequestStream) {
         let answer = match request {
             AgentRequest::Logs(request) => Ok(ReplyFrame::Log(vec![LogLine {
@@ -351,6 +352,7 @@ impl Machine for SimHost {
             AgentRequest::Image(_) | AgentRequest::LoadImage | AgentRequest::Build(_) => {
                 Err(Failure::unsupported("a simulated host has no images"))
             }
+            AgentRequest::Files(order) => made_up_files(&order, self.clock.now()),
             AgentRequest::Exec(_) => Err(Failure::unsupported("a simulated host runs no programs")),
         };
         let ended = match answer {
@@ -359,6 +361,25 @@ impl Machine for SimHost {
         };
         stream.reply.conclude(ended).await;
     }
+}
+
+/// A folder `data` with one file in it.
+fn made_up_files(order: &Hidden, now: Time) -> Result<ReplyFrame, Failure> {
+    let order: FilesOrder =
+        serde_json::from_str(order.reveal()).map_err(|error| Failure::invalid(error.to_string()))?;
+    let (name, kind, mode) = match order.path.trim_matches('/') {
+        "" => ("data", FileKind::Folder, 0o755),
+        "data" => ("one.txt", FileKind::File, 0o644),
+        _ => {
+            let message = format!("there is no `{}` in the snapshot", order.path);
+            return Err(Failure { code: "path_missing", message });
+        }
+    };
+    let size = if kind == FileKind::File { 4 } else { 0 };
+    let modified = Some(now);
+    let (name, target) = (name.to_owned(), None);
+    let one = FileEntry { name, kind, size, mode, uid: 0, gid: 0, modified, target, whole: false };
+    Ok(ReplyFrame::Files(if order.skip == 0 { vec![one] } else { Vec::new() }))
 }
 
 async fn send_all(stream: &mut RequestStream, frames: &[ReplyFrame]) -> Result<(), Ended> {

@@ -189,8 +189,16 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Option<BackupCommand>,
     },
-    /// Snapshots of apps' data, newest first
-    Snapshots(SnapshotsArgs),
+    /// Snapshots of apps' data: list (the default), files
+    #[command(args_conflicts_with_subcommands = true)]
+    Snapshots {
+        /// What to do.
+        #[command(subcommand)]
+        command: Option<SnapshotsCommand>,
+        /// Filters of the list.
+        #[command(flatten)]
+        list: SnapshotsArgs,
+    },
     /// Bring an app's data back, or put it into a folder
     Restore(Box<RestoreArgs>),
     /// Proof that data comes back: list (the default), run

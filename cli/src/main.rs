@@ -29,7 +29,7 @@ mod tone;
 mod units;
 
 use anyhow::{Context, Result};
-use args::{Cli, Command};
+use args::{Cli, Command, SnapshotsCommand};
 use clap::{CommandFactory, Parser};
 use clap_complete::CompleteEnv;
 use exit::ExitStatus;
@@ -128,7 +128,10 @@ async fn dispatch(command: Command, settings: Settings, out: &mut Printer) -> Re
         Command::Exec(args) => exec::run(&args, &open(out)?, out).await,
         Command::Events(args) => events::run(&args, &open(out)?, out).await,
         Command::Backup { command } => backup::run(command.as_ref(), &open(out)?, out).await,
-        Command::Snapshots(args) => backup::snapshots::run(&args, &open(out)?, out).await,
+        Command::Snapshots { command: Some(SnapshotsCommand::Files(args)), .. } => {
+            backup::files::run(&args, &open(out)?, out).await
+        }
+        Command::Snapshots { command: None, list } => backup::snapshots::run(&list, &open(out)?, out).await,
         Command::Restore(args) => Box::pin(backup::restore::run(&args, &open(out)?, out)).await,
         Command::Drills { command } => backup::drills::run(command.as_ref(), &open(out)?, out).await,
         Command::Registry { command } => registry::run(command.as_ref(), &open(out)?, out).await,

@@ -250,9 +250,15 @@ fn words(text: &str) -> Vec<String> {
     words
 }
 
-/// Replaces control characters: names and messages come from elsewhere and must not steer the terminal.
+/// Replaces control characters: names and messages come from elsewhere and must not steer the terminal, nor turn what
+/// follows them round.
 pub(crate) fn harmless(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if c.is_control() || turns(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// Whether a character changes the direction of those around it.
+fn turns(c: char) -> bool {
+    matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

@@ -66,7 +66,7 @@ pub use failure::{Error, FullPlace, Retry};
 pub use operations::Unlock;
 pub use process::Source;
 pub use report::{
-    BackupReport, CopiedSnapshot, CopyReport, Entry, EntryKind, ForgetGroup, Initialised, Key, KeyId,
+    BackupReport, CopiedSnapshot, CopyReport, Entry, EntryKind, Folder, ForgetGroup, Initialised, Key, KeyId,
     Listing, Lock, Progress, PruneReport, RepositoryInfo, RestoreReport, Snapshot, Stats, Unreadable,
     UnreadableFiles,
 };

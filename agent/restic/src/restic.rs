@@ -59,7 +59,7 @@ impl Settings {
 #[derive(Clone, Debug)]
 pub struct Restic(Arc<Found>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Found {
     binary: PathBuf,
     version: Version,
@@ -90,6 +90,14 @@ impl Restic {
     /// Where it is.
     pub fn binary(&self) -> &Path {
         &self.0.binary
+    }
+
+    /// The same, which gives up earlier on a request that fails: for somebody who waits for the answer.
+    #[must_use]
+    pub fn patient_for(&self, patience: Duration) -> Self {
+        let mut found = Found::clone(&self.0);
+        found.settings.patience = patience;
+        Self(Arc::new(found))
     }
 
     pub(crate) fn settings(&self) -> &Settings {

@@ -5,6 +5,7 @@
 //!                                     restore/   into a folder, in place, or into scratch space to be probed
 //!                                     upkeep.rs  copies, checks, retention
 //!                                     controllers.rs  the controllers' own state
+//! executors/ ─FilesOrder─▶ Browser (browse.rs)  what is in a folder of a snapshot
 //!                        ├── quiesce.rs  services rest meanwhile ─── debts.rs  and whatever happens, they go on
 //!                        ├── seam.rs     the container engine: engine.rs, or one made of folders in tests
 //!                        └── omni-restic the program that keeps the data
@@ -15,6 +16,7 @@
 //! What never happens here: a change of a service that is not written down first; a dump that failed and looks like a
 //! backup; a password in an argument, a file, a log line or an outcome; data that was half restored and is started on.
 
+mod browse;
 mod context;
 mod controllers;
 mod debts;
@@ -32,6 +34,7 @@ mod take;
 mod tests;
 mod upkeep;
 
+pub use browse::Browser;
 pub use controllers::{FromGateway, StateSource};
 pub use debts::{Change, Debt, Debts};
 pub use engine::RealDocker;

@@ -1,7 +1,8 @@
-//! Requests that reach this host: logs, programs in containers, history, processes, images. One stream each.
+//! Requests that reach this host: logs, programs in containers, history, processes, images, files of snapshots. One
+//! stream each.
 //!
 //! ```text
-//! session/requests.rs ──AgentRequest──▶ serve ──▶ logs | exec | history | processes | images/
+//! session/requests.rs ──AgentRequest──▶ serve ──▶ logs | exec | history | processes | images/ | files
 //!                                         ◀── ReplyFrame: Started, what was asked for, End | Failed
 //! ```
 //!
@@ -10,6 +11,7 @@
 
 pub mod converge;
 mod exec;
+mod files;
 mod history;
 pub mod lines;
 mod logs;
@@ -21,6 +23,7 @@ mod tests;
 pub(crate) use exec::end_program;
 pub use reply::{Ended, Failure, Reply, RequestStream};
 
+use crate::backup::Browser;
 use crate::docker::Handle;
 use crate::host::Host;
 use crate::images::Images;
@@ -32,12 +35,13 @@ pub struct Executors {
     docker: Handle,
     host: Host,
     images: Arc<Images>,
+    browser: Browser,
 }
 
 impl Executors {
-    /// With the host's Docker engine, collectors, and part in handing on images.
-    pub fn new(docker: Handle, host: Host, images: Arc<Images>) -> Self {
-        Self { docker, host, images }
+    /// With the host's Docker engine, collectors, part in handing on images, and way into repositories.
+    pub fn new(docker: Handle, host: Host, images: Arc<Images>, browser: Browser) -> Self {
+        Self { docker, host, images, browser }
     }
 
     /// Answers one request to its end.
@@ -52,6 +56,7 @@ impl Executors {
             AgentRequest::Image(request) => self.images.send(request, &mut stream).await,
             AgentRequest::LoadImage => self.images.take_pushed(&mut stream).await,
             AgentRequest::Build(order) => self.images.build(&order, &mut stream).await,
+            AgentRequest::Files(order) => files::run(&self.browser, &order, &mut stream).await,
         };
         stream.reply.conclude(ended).await;
     }

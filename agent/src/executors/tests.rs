@@ -7,6 +7,7 @@ use crate::docker::{DockerStatus, Watcher};
 use crate::images::Images;
 use omni_certs::Identity;
 use omni_common::clock::{Clock, SystemClock, Time};
+use omni_common::domain::backup::Hidden;
 use omni_common::ids::{ClusterId, ControllerId, HostId};
 use omni_common::wire::{ALPN_AGENT, ExecRequest, LogsRequest, OutputStream, ReplyFrame, RequestInput};
 use omni_transport::sim::{SimNet, SimNetwork};
@@ -45,7 +46,12 @@ impl Bench {
         let images = Arc::new(Images::new(docker.clone(), "/nonexistent/images"));
         Self {
             engine,
-            executors: Arc::new(Executors::new(docker.clone(), host, images)),
+            executors: Arc::new(Executors::new(
+                docker.clone(),
+                host,
+                images,
+                Browser::new(None, "/nonexistent"),
+            )),
             near,
             far,
             over: CancellationToken::new(),
@@ -242,6 +248,13 @@ async fn what_cannot_be_had_is_named() {
     let mut silent = crate::docker::fake::copy("silent", 77);
     silent["HostConfig"]["LogConfig"]["Type"] = "none".into();
     bench.engine().change("create", silent);
+    // There is no restic on this bench.
+    let order = r#"{"repository":{"name":"home","location":"/srv/b","password":"p","credentials":"none","create":false},
+        "snapshot":"00112233","include":[],"path":"/","skip":0,"most":10}"#;
+    let (code, message) = bench.ask(AgentRequest::Files(Hidden::new(order))).await.failure().await;
+    assert_eq!((code.as_str(), message.contains("install it")), ("no_restic", true), "{message}");
+    let (code, message) = bench.ask(AgentRequest::Files(Hidden::new("{}"))).await.failure().await;
+    assert_eq!((code.as_str(), message.contains("cannot read")), ("invalid", true), "{message}");
     let (code, _) = bench.ask(AgentRequest::Logs(logs("silent"))).await.failure().await;
     assert_eq!(code, "unsupported");
     let (code, message) = bench.ask(AgentRequest::Exec(exec("gone", false))).await.failure().await;

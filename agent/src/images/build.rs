@@ -10,6 +10,7 @@ use bollard::auth::DockerCredentials;
 use futures_util::StreamExt;
 use omni_common::domain::Registry;
 use omni_common::domain::app::{BuildOrder, ContentDigest, MAX_BUILD_REGISTRIES};
+use omni_common::domain::backup::Hidden;
 use omni_common::wire::{ImageReply, MAX_BUILD_ORDER, ReplyFrame};
 use std::collections::HashMap;
 use std::path::Path;
@@ -22,8 +23,8 @@ const KEPT: usize = 20;
 
 impl Images {
     /// Answers a request to build an image.
-    pub async fn build(&self, order: &[u8], stream: &mut RequestStream) -> Result<(), Ended> {
-        let order = read(order)?;
+    pub async fn build(&self, order: &Hidden, stream: &mut RequestStream) -> Result<(), Ended> {
+        let order = read(order.reveal())?;
         let Ok(_turn) = self.building.try_acquire() else {
             return Err(
                 Failure::busy("this host builds as many images as it can at once; try again soon").into()
@@ -49,11 +50,11 @@ impl Images {
     }
 }
 
-fn read(order: &[u8]) -> Result<BuildOrder, Failure> {
+fn read(order: &str) -> Result<BuildOrder, Failure> {
     if order.len() > MAX_BUILD_ORDER {
         return Err(Failure::invalid("the order to build is too long"));
     }
-    let order: BuildOrder = serde_json::from_slice(order)
+    let order: BuildOrder = serde_json::from_str(order)
         .map_err(|error| Failure::invalid(format!("the order to build cannot be read: {error}")))?;
     if order.logins.len() > MAX_BUILD_REGISTRIES {
         return Err(Failure::invalid("the order to build names too many registries"));

@@ -5,8 +5,8 @@ use super::end::End;
 use crate::images::Carries;
 use omni_certs::Role;
 use omni_common::wire::{
-    AgentFrame, CAPABILITY_IMAGES, CAPABILITY_LOGINS, CAPABILITY_RUN, CAPABILITY_RUNS, CloseCode,
-    GatewayFrame, Hello, PROTOCOL_MAX, PROTOCOL_MIN, Welcome, settle_protocol,
+    AgentFrame, CAPABILITY_FILES, CAPABILITY_IMAGES, CAPABILITY_LOGINS, CAPABILITY_RUN, CAPABILITY_RUNS,
+    CloseCode, GatewayFrame, Hello, PROTOCOL_MAX, PROTOCOL_MIN, Welcome, settle_protocol,
 };
 use omni_transport::{Connection, FrameReader, FrameWriter};
 use std::time::Duration;
@@ -100,8 +100,8 @@ fn hello(agent: &Agent) -> Hello {
 }
 
 fn capabilities(agent: &Agent) -> Vec<String> {
-    let runs = agent.runs.able().then_some(CAPABILITY_RUNS);
-    [CAPABILITY_RUN, CAPABILITY_IMAGES].into_iter().chain(runs).map(str::to_owned).collect()
+    let restic = [CAPABILITY_RUNS, CAPABILITY_FILES].into_iter().filter(|_| agent.runs.able());
+    [CAPABILITY_RUN, CAPABILITY_IMAGES].into_iter().chain(restic).map(str::to_owned).collect()
 }
 
 /// The gateway must speak a protocol of ours and be who its certificate says.

@@ -7,6 +7,7 @@ use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions,
 };
+use omni_agent::backup::Browser;
 use omni_agent::collectors::Roots;
 use omni_agent::docker::{DockerStatus, Handle, Watcher};
 use omni_agent::executors::{Executors, Reply, RequestStream};
@@ -94,7 +95,8 @@ impl Bench {
             agent.connect("c1", ALPN_AGENT, Connect::Mesh(ExpectServer::AnyController)).await.expect("up");
         let near = gateway.accept().await.expect("up");
         let images = Arc::new(Images::new(docker.clone(), std::env::temp_dir().join("omni-images")));
-        let executors = Arc::new(Executors::new(docker.clone(), host, images));
+        let executors =
+            Arc::new(Executors::new(docker.clone(), host, images, Browser::new(None, "/nonexistent")));
         Some(Self { socket, docker, executors, near, far, _networks: [gateway, agent], _watching: watching })
     }
 

@@ -272,6 +272,31 @@ pub(crate) struct DefaultsArgs {
     pub drills_per_host: Option<u32>,
 }
 
+/// `snapshots …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum SnapshotsCommand {
+    /// What is in a snapshot, one folder at a time
+    #[command(alias = "ls")]
+    Files(FilesArgs),
+}
+
+/// `snapshots files`
+#[derive(Debug, Args)]
+pub(crate) struct FilesArgs {
+    /// Which app.
+    #[command(flatten)]
+    pub app: AppArg,
+    /// Its id, or the beginning of it
+    #[arg(value_name = "SNAPSHOT")]
+    pub snapshot: String,
+    /// Folder in it, from the root of what was taken
+    #[arg(value_name = "PATH", default_value = "/")]
+    pub path: String,
+    /// At most this many; all when absent
+    #[arg(long, short = 'n', value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
+}
+
 /// `snapshots`
 #[derive(Debug, Args)]
 pub(crate) struct SnapshotsArgs {

@@ -3,6 +3,7 @@
 use crate::apps::calls;
 use crate::fake::{Mood, Run, World};
 use omni_common::api::v1::{RestorePlan, RunView};
+use omni_common::domain::backup::FileEntry;
 use std::process::Stdio;
 
 fn check(name: &str, world: &World, line: &str) {
@@ -37,6 +38,9 @@ fn what_people_see() {
     check("snapshots", &world, "snapshots");
     check("snapshots-wide", &world, "snapshots default/shop --item postgres-db -o wide");
     check("snapshots-none", &world, "snapshots wiki");
+    check("snapshots-files", &world, "snapshots files shop 7777 /media");
+    check("snapshots-files-wide", &world, "snapshots files default/shop 7777 /media -o wide");
+    check("snapshots-files-empty", &world, "snapshots files shop 7777 /empty");
     check("restore-dry-run", &world, "restore shop --dry-run");
     check("secrets", &world, "secrets");
     check("secrets-versions", &world, "secrets versions smtp/password");
@@ -91,6 +95,19 @@ fn a_restore_is_shown_before_it_is_done() {
     assert_eq!((plan.folder.as_deref(), plan.stops), (Some("/srv/back"), false));
     let run = world.omni("restore shop --to-folder web-1:/srv/back --item volume-media --path a/b --at 2h");
     assert_eq!(run.code, 0, "nothing is lost, so nothing is asked: {}", run.transcript());
+}
+
+#[test]
+fn files_of_a_snapshot_come_in_pages_and_whole_to_programs() {
+    let world = World::new();
+    let all: Vec<FileEntry> = world.omni("snapshots files shop 7777 -o json").json();
+    let names = |entries: &[FileEntry]| entries.iter().map(|one| one.name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&all), names(&crate::fixtures::files()), "names are what they are");
+    let some: Vec<FileEntry> = world.omni("snapshots files shop 7777 / -n 3 -o json").json();
+    assert_eq!(names(&some), names(&all[..3]));
+    let run = world.omni("snapshots files shop 7777");
+    assert!(!run.out.contains(['\u{1b}', '\u{202e}']), "{}", run.out);
+    assert_eq!(run.out.lines().count(), 1 + all.len(), "one line each: {}", run.out);
 }
 
 #[test]
@@ -202,6 +219,12 @@ fn one_code_for_each_kind_of_failure() {
         ("backup policy set shop --schedule often", 2, "five cron fields"),
         ("snapshots nothing", 3, "there is no app"),
         ("snapshots a/", 2, "names no app"),
+        ("snapshots files shop", 2, "SNAPSHOT"),
+        ("snapshots files shop 0000", 3, "no snapshot"),
+        ("snapshots files nothing 7777", 3, "no app"),
+        ("snapshots files shop 7777 /none", 3, "there is no"),
+        ("snapshots files shop 7777 /media/notes.txt", 4, "no folder"),
+        ("snapshots files shop 7777 /away", 1, "cannot be reached"),
         ("restore shop --to-folder /srv", 2, "HOST:/FOLDER"),
         ("restore shop --at yesterday", 2, "not a time"),
         ("secrets versions none/such", 3, "no secret"),

@@ -2,7 +2,7 @@
 
 use crate::fake::{Mood, World};
 
-const VERBS: [&str; 93] = [
+const VERBS: [&str; 94] = [
     "",
     "login",
     "logout",
@@ -63,6 +63,7 @@ const VERBS: [&str; 93] = [
     "backup policy set",
     "backup defaults",
     "snapshots",
+    "snapshots files",
     "restore",
     "drills",
     "drills run",

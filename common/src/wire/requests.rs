@@ -1,9 +1,15 @@
-//! Requests across the mesh: logs, terminals, history, images. One stream each, opened by the gateway.
+//! Requests across the mesh: logs, terminals, history, images, files of snapshots. One stream each, opened by the gateway.
 
 use super::{ImageInput, ImageReply, ImageRequest};
 use crate::clock::Time;
+use crate::domain::backup::{FileEntry, Hidden};
 use crate::domain::{HostSample, Process};
 use serde::{Deserialize, Serialize};
+
+/// Ability of an agent, told in its hello: it lists what is in snapshots.
+pub const CAPABILITY_FILES: &str = "files/1";
+/// Most entries of a folder in one frame; with the longest names and targets they fit it.
+pub const MAX_FILES_PER_FRAME: usize = 128;
 
 /// Which log lines of a container.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,8 +72,12 @@ pub enum AgentRequest {
     /// Load a saved image, whose bytes follow; to agents with [`CAPABILITY_IMAGES`](super::CAPABILITY_IMAGES).
     LoadImage,
     /// Build an image from what follows: JSON of [`BuildOrder`](crate::domain::app::BuildOrder), at most
-    /// [`MAX_BUILD_ORDER`] bytes; to agents with [`CAPABILITY_IMAGES`](super::CAPABILITY_IMAGES).
-    Build(Vec<u8>),
+    /// [`MAX_BUILD_ORDER`] bytes; to agents with [`CAPABILITY_IMAGES`](super::CAPABILITY_IMAGES). Holds secrets.
+    Build(Hidden),
+    /// What is in a folder of a snapshot, to agents with [`CAPABILITY_FILES`]: JSON of
+    /// [`FilesOrder`](crate::domain::backup::FilesOrder), answered by [`ReplyFrame::Files`]. Holds secrets: it is kept in
+    /// memory only.
+    Files(Hidden),
 }
 
 /// Most bytes of an order to build.
@@ -141,7 +151,8 @@ pub enum ReplyFrame {
     /// The request failed; the last frame.
     Failed {
         /// Stable word: `not_found`, `not_running`, `unsupported`, `docker_absent`, `invalid`, `busy`,
-        /// `failed`, `other_platform`.
+        /// `failed`, `other_platform`. About files of snapshots also `path_missing`, `not_a_folder`, `slow`, and the words
+        /// that runs fail with.
         code: String,
         /// For a person.
         message: String,
@@ -150,4 +161,6 @@ pub enum ReplyFrame {
     End,
     /// A part of an image.
     Image(ImageReply),
+    /// Entries of a folder by name, at most [`MAX_FILES_PER_FRAME`]; more frames may follow.
+    Files(Vec<FileEntry>),
 }

@@ -5,10 +5,10 @@ use super::error::ApiError;
 use super::extract::{Fresh, Named, Params, Write};
 use super::{Api, Shared};
 use omni_common::api::v1::{
-    AppBackupView, BackupDefaults, BackupPolicyView, Page, Problem, ReadQuery, RestorePlan, RunView,
-    RunsQuery, SnapshotView, SnapshotsQuery, StartRestore, StartRun,
+    AppBackupView, BackupDefaults, BackupPolicyView, FilesQuery, Page, Problem, ReadQuery, RestorePlan,
+    RunView, RunsQuery, SnapshotView, SnapshotsQuery, StartRestore, StartRun,
 };
-use omni_common::domain::backup::PolicyOptions;
+use omni_common::domain::backup::{FileEntry, PolicyOptions};
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -19,6 +19,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(run))
         .routes(routes!(cancel))
         .routes(routes!(snapshots))
+        .routes(routes!(files))
         .routes(routes!(restore))
         .routes(routes!(status))
         .routes(routes!(policy, set_policy, unset_policy))
@@ -91,6 +92,32 @@ async fn snapshots(
     Params(query): Params<SnapshotsQuery>,
 ) -> Result<Answer<Page<SnapshotView>>, ApiError> {
     Ok(Answer::at(state.index, api.app.list_snapshots(&state, &query)?))
+}
+
+/// List a folder of a snapshot
+///
+/// By name, and not what is below its folders. A host that reaches the repository is asked, which takes a second or more.
+/// A path begins at the root of what was taken, as that of a restore does. A snapshot of a dump has one file.
+#[utoipa::path(get, path = "/api/v1/backup/snapshots/{environment}/{app}/{snapshot}/files",
+    operation_id = "listSnapshotFiles", tag = "backup",
+    params(("environment" = String, Path, description = "Environment of the app."),
+        ("app" = String, Path, description = "Name of the app."),
+        ("snapshot" = String, Path, description = "Id, or its beginning of at least four digits."),
+        FilesQuery, ReadQuery),
+    responses((status = 200, body = Page<FileEntry>), (status = 400, body = Problem),
+        (status = 404, description = "No such app, snapshot or path.", body = Problem),
+        (status = 409, description = "The path is no folder, or no host can look into the repository now.",
+            body = Problem),
+        (status = 502, description = "The repository or the host cannot be reached.", body = Problem),
+        (status = 504, description = "The repository takes too long.", body = Problem)))]
+async fn files(
+    api: Shared,
+    Fresh(state): Fresh,
+    Named((environment, app, snapshot)): Named<(String, String, String)>,
+    Params(query): Params<FilesQuery>,
+) -> Result<Answer<Page<FileEntry>>, ApiError> {
+    let listed = api.app.snapshot_files(&state, (&environment, &app), &snapshot, &query).await?;
+    Ok(Answer::at(state.index, listed))
 }
 
 /// Bring data back

@@ -236,6 +236,7 @@ fn unreached(error: &MeshError) -> Shape {
         }
         MeshError::Lost(_) => shape(StatusCode::BAD_GATEWAY, "host_lost", "Host connection lost"),
         MeshError::Busy => shape(StatusCode::TOO_MANY_REQUESTS, "host_busy", "Host busy").retry(1),
+        MeshError::Outdated => shape(StatusCode::CONFLICT, "unsupported", "Not supported"),
     }
 }
 
@@ -247,6 +248,14 @@ fn agent(code: &str) -> Shape {
         "unsupported" => shape(StatusCode::CONFLICT, "unsupported", "Not supported"),
         "docker_absent" => shape(StatusCode::CONFLICT, "docker_absent", "No Docker engine"),
         "invalid" => shape(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "Invalid request"),
+        "busy" => shape(StatusCode::TOO_MANY_REQUESTS, "host_busy", "Host busy").retry(1),
+        "path_missing" => shape(StatusCode::NOT_FOUND, "path_missing", "No such path"),
+        "not_a_folder" => shape(StatusCode::CONFLICT, "not_a_folder", "Not a folder"),
+        "snapshot_missing" => shape(StatusCode::NOT_FOUND, "snapshot_missing", "Snapshot gone"),
+        "slow" => shape(StatusCode::GATEWAY_TIMEOUT, "repository_slow", "Repository too slow"),
+        "unreachable" | "repository_missing" | "wrong_password" | "access_denied" | "locked" | "damaged" => {
+            shape(StatusCode::BAD_GATEWAY, "repository_unreadable", "Repository not readable")
+        }
         _ => shape(StatusCode::BAD_GATEWAY, "agent_failed", "Host could not do it"),
     }
 }

@@ -13,6 +13,7 @@ use omni_common::api::v1::{BuildStart, MAX_BUILD_CONTEXT, ProjectBuild, ReadQuer
 use omni_common::domain::app::{
     BuildContext, BuildOrder, BuiltName, MAX_BUILD_REGISTRIES, PullPolicy, Service,
 };
+use omni_common::domain::backup::Hidden;
 use omni_common::domain::{Registry, RegistryLogin};
 use omni_common::wire::{AgentRequest, ImageInput, ImageReply, MAX_BUILD_ORDER, ReplyFrame, RequestInput};
 use omni_compose::Reading;
@@ -66,7 +67,7 @@ impl App {
         let logins = self.logins(&state, &start.registries)?;
         let BuildStart { name, build, platform, .. } = start;
         let order = BuildOrder { name, build, platform, logins };
-        let order = serde_json::to_vec(&order).unwrap_or_default();
+        let order = serde_json::to_string(&order).unwrap_or_default();
         if order.len() > MAX_BUILD_ORDER {
             return Err(AppError::invalid(
                 "build",
@@ -74,7 +75,7 @@ impl App {
             ));
         }
         let opening = async {
-            let mut stream = self.open(host, AgentRequest::Build(order)).await?;
+            let mut stream = self.open(host, AgentRequest::Build(Hidden::new(order))).await?;
             match next(&host.name, &mut stream).await? {
                 Some(ReplyFrame::Started) => Ok(stream),
                 _ => Err(unexpected(&host.name)),

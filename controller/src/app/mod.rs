@@ -26,6 +26,7 @@ mod exec;
 mod explain;
 mod exposition;
 mod external;
+mod files;
 mod health;
 mod hosts;
 mod images;

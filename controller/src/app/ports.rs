@@ -115,6 +115,9 @@ pub enum MeshError {
     /// Too many requests to that host are open.
     #[error("too many requests to this host are open")]
     Busy,
+    /// Its agent does not know this request, or misses what it takes to answer it.
+    #[error("the host's agent cannot do this: update omni-agent there")]
+    Outdated,
 }
 
 /// What a host's agent answers on one request.

@@ -2,7 +2,7 @@
 
 use super::hosts::find_host;
 use super::{App, AppError, Call, View};
-use crate::backup::order::fits;
+use crate::backup::opening::fits;
 use crate::state::{BackupRepository, Command, CredentialNames, Medium, State, Upkeep as StateUpkeep};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -105,6 +105,8 @@ pub(crate) struct FakeMesh {
     pub(crate) connected: AtomicBool,
     /// Hosts that somebody watched.
     pub(crate) watched: Mutex<Vec<HostId>>,
+    /// Hosts whose agents do not know what they are asked.
+    pub(crate) outdated: Mutex<Vec<HostId>>,
 }
 
 struct Input(mpsc::Sender<RequestInput>);
@@ -129,6 +131,9 @@ impl Mesh for FakeMesh {
     async fn open(&self, host: HostId, request: AgentRequest) -> Result<AgentStream, MeshError> {
         if !self.connected.load(Ordering::SeqCst) {
             return Err(MeshError::NotConnected);
+        }
+        if self.outdated.lock().expect("no panic while locked").contains(&host) {
+            return Err(MeshError::Outdated);
         }
         let (input, inputs) = mpsc::channel(4);
         let (replies, answers) = mpsc::channel(4);
@@ -207,8 +212,12 @@ impl Bench {
         });
         let observed = Arc::new(FakeObserved { hosts: Mutex::default(), samples: watch::channel(0).0 });
         let (requests, agents) = mpsc::unbounded_channel();
-        let mesh =
-            Arc::new(FakeMesh { requests, connected: AtomicBool::new(true), watched: Mutex::default() });
+        let mesh = Arc::new(FakeMesh {
+            requests,
+            connected: AtomicBool::new(true),
+            watched: Mutex::default(),
+            outdated: Mutex::default(),
+        });
         let key = Arc::new(omni_certs::ClusterKey::from_bytes(&[7; 32]).expect("32 bytes"));
         let catalogue = Arc::new(omni_catalogue::Catalogue::builtin());
         let clock = Arc::new(TestClock::default());

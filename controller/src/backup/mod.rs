@@ -7,7 +7,8 @@
 //! State, both        ─▶ plan.rs      the leader's steps: due.rs what is due, give.rs who does it, lost.rs what is given up
 //!                    ─▶ status.rs    how old the newest proven snapshot is, and how long a restore takes
 //! State, scheduler   ─▶ rescue.rs   what comes back elsewhere because its host is lost
-//! Run                ─▶ order.rs     what its host is told, secrets included
+//! Run                ─▶ order.rs     what its host is told, secrets included (opening.rs)
+//! Snapshot           ─▶ readers.rs   who can look into it
 //! controllers.rs: the controllers' own state, kept as if it were an app's
 //! ```
 //!
@@ -23,9 +24,11 @@ mod lost;
 mod methods;
 mod moved;
 mod moves;
+pub(crate) mod opening;
 pub(crate) mod order;
 mod plan;
 mod policy;
+mod readers;
 mod rescue;
 mod status;
 
@@ -40,6 +43,7 @@ pub use limits::{Limits, limits};
 pub use moves::steps as move_steps;
 pub use plan::{Ids, Look, Outlines, decide};
 pub use policy::{Drills, Policy, Source, Sources, policy};
+pub(crate) use readers::readers;
 pub(crate) use rescue::{Choice, choose};
 pub use rescue::{Stranded, Unrescued, steps as rescues, stranded};
 pub use status::{AppStanding, CopyStanding, ThreeTwoOne, standing};

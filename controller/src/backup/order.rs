@@ -1,52 +1,20 @@
 //! What a host is told about a run, made when it asks: secrets are opened for it and kept nowhere.
 
+use super::opening::{Opener, Opening, OrderError, gone};
 use super::policy::policy;
-use super::{Outline, Outlines, controllers};
-use crate::state::{
-    AppKey, BackupRepository, CredentialNames, RestoreInto, Run, RunTask, State, WantedItem, secret_context,
-};
-use omni_catalogue::policies::Policies;
-use omni_common::domain::SecretName;
-use omni_common::domain::app::AppSpec;
+use super::{Outline, controllers};
+use crate::state::{AppKey, BackupRepository, RestoreInto, Run, RunTask, State, WantedItem};
 use omni_common::domain::backup::{
-    BackupTask, CheckTask, ControllersTask, ControllersWork, CopyTask, Credentials, Destination, Expire,
-    Forget, Hidden, Instance, ItemName, KeptState, LocationKind, Moves, Probe, PruneTask, ReadPart,
-    ReadyItem, ReadyTask, Repository, RestoreItem, RestoreTask, RunOrder, TAG_APP, TAG_MOVE, Task,
+    BackupTask, CheckTask, ControllersTask, ControllersWork, CopyTask, Destination, Expire, Forget, Instance,
+    ItemName, KeptState, Moves, Probe, PruneTask, ReadPart, ReadyItem, ReadyTask, Repository, RestoreItem,
+    RestoreTask, RunOrder, TAG_APP, TAG_MOVE, Task,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use zeroize::Zeroizing;
 
 /// What was put into a repository for a move is forgotten after this time: no move needs it any more.
 const MOVED_FOR: Duration = Duration::from_secs(3 * 24 * 3600);
-
-/// Why there is no order.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum OrderError {
-    /// What it is about is gone.
-    #[error("{0}")]
-    Gone(String),
-    /// A secret does not open.
-    #[error("secret {0} cannot be opened")]
-    Sealed(SecretName),
-}
-
-fn gone<T>(why: impl Into<String>) -> Result<T, OrderError> {
-    Err(OrderError::Gone(why.into()))
-}
-
-/// What is opened for an order.
-pub(crate) trait Opener {
-    /// Opens what was sealed for a context.
-    fn open(&self, context: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>>;
-    /// The specification of a release and what of it is data.
-    fn release(&self, state: &State, app: &AppKey, number: u64) -> Option<(AppSpec, Arc<Outline>)>;
-    /// The data of every app's wanted release.
-    fn outlines(&self, state: &State) -> Outlines;
-    /// What holds where nobody says anything.
-    fn policies(&self) -> &Policies;
-}
 
 /// The order of a run.
 pub(crate) fn order(state: &State, run: &Run, opener: &dyn Opener) -> Result<RunOrder, OrderError> {
@@ -255,10 +223,7 @@ impl Cx<'_> {
     }
 
     fn find(&self, name: &str) -> Result<&BackupRepository, OrderError> {
-        match self.state.repositories.get(name) {
-            Some(repository) => Ok(repository),
-            None => gone(format!("there is no repository {name} any more")),
-        }
+        Opening::of(self.state, self.opener).find(name)
     }
 
     fn repository(&self, name: &str, create: bool) -> Result<Repository, OrderError> {
@@ -266,59 +231,6 @@ impl Cx<'_> {
     }
 
     fn open(&self, known: &BackupRepository, create: bool) -> Result<Repository, OrderError> {
-        Ok(Repository {
-            name: known.name.clone(),
-            location: known.location.clone(),
-            password: self.secret(&known.password)?,
-            credentials: self.credentials(&known.credentials)?,
-            ca: known.ca.clone(),
-            create,
-            upload_kib: known.upload_kib,
-            download_kib: known.download_kib,
-        })
+        Opening::of(self.state, self.opener).open(known, create)
     }
-
-    fn credentials(&self, names: &CredentialNames) -> Result<Credentials, OrderError> {
-        Ok(match names {
-            CredentialNames::None => Credentials::None,
-            CredentialNames::Rest { user, password } => {
-                Credentials::Rest { user: user.clone(), password: self.secret(password)? }
-            }
-            CredentialNames::S3 { access_key_id, secret_access_key, region } => Credentials::S3 {
-                access_key_id: access_key_id.clone(),
-                secret_access_key: self.secret(secret_access_key)?,
-                region: region.clone(),
-            },
-            CredentialNames::Sftp { private_key, known_hosts } => {
-                Credentials::Sftp { private_key: self.secret(private_key)?, known_hosts: known_hosts.clone() }
-            }
-            CredentialNames::Rclone { variables } => {
-                let opened = variables.iter().map(|(name, secret)| Ok((name.clone(), self.secret(secret)?)));
-                Credentials::Rclone { variables: opened.collect::<Result<_, _>>()? }
-            }
-        })
-    }
-
-    fn secret(&self, name: &SecretName) -> Result<Hidden, OrderError> {
-        let newest = self.state.secrets.get(name).and_then(|secret| secret.newest());
-        let Some((_, version)) = newest else { return gone(format!("there is no secret {name} any more")) };
-        let sealed = || OrderError::Sealed(name.clone());
-        let bytes = self.opener.open(&secret_context(name), &version.sealed).ok_or_else(sealed)?;
-        let text = std::str::from_utf8(&bytes).map_err(|_| sealed())?;
-        // Keys and passwords are typed and piped with a line end that is none of theirs; a private key needs its own.
-        let text = if text.contains("PRIVATE KEY") { text } else { text.trim_end_matches(['\n', '\r']) };
-        Ok(Hidden::new(text))
-    }
-}
-
-/// Which credentials a kind of location may have.
-pub(crate) fn fits(kind: LocationKind, credentials: &CredentialNames) -> bool {
-    matches!(
-        (kind, credentials),
-        (_, CredentialNames::None)
-            | (LocationKind::Rest, CredentialNames::Rest { .. })
-            | (LocationKind::S3, CredentialNames::S3 { .. })
-            | (LocationKind::Sftp, CredentialNames::Sftp { .. })
-            | (LocationKind::Rclone, CredentialNames::Rclone { .. })
-    )
 }

@@ -11,6 +11,9 @@ use std::time::Duration;
 /// Opening a stream to an agent takes at most this long.
 const OPEN_WITHIN: Duration = Duration::from_secs(5);
 
+/// A gateway's word for an agent that does not know a request.
+pub(super) const OUTDATED: &str = "outdated";
+
 /// Both directions of a request to an agent.
 pub(crate) struct AgentPipe {
     /// Towards it.
@@ -39,6 +42,9 @@ impl Gateway {
 
     async fn open_here(&self, host: HostId, request: &AgentRequest) -> Option<Result<AgentPipe, MeshError>> {
         let session = self.sessions.get(host)?;
+        if !session.answers(request) {
+            return Some(Err(MeshError::Outdated));
+        }
         let opened = async {
             let (send, receive) = session.connection.open_bi().await?;
             let mut input = FrameWriter::<AgentRequest>::new(send);
@@ -67,6 +73,7 @@ impl Gateway {
                 Ok(AgentPipe { input, replies: answers.followed_by() })
             }
             Some(PeerAnswer::Refused { code, .. }) if code == "not_connected" => Err(MeshError::NotConnected),
+            Some(PeerAnswer::Refused { code, .. }) if code == OUTDATED => Err(MeshError::Outdated),
             _ => Err(MeshError::Gateway("it gave an answer of another kind".to_owned())),
         }
     }

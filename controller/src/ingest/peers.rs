@@ -1,6 +1,7 @@
 //! Calls from the other controllers.
 
 use super::accept::Gateway;
+use super::agents::OUTDATED;
 use crate::peer::wire::{MemberChange, Observed, PeerStatus};
 use crate::peer::{PeerAnswer, PeerCall};
 use crate::raft::NodeError;
@@ -150,6 +151,11 @@ async fn agent(
         answers.finish();
         return Ok(());
     };
+    if !session.answers(request) {
+        answers.send(&refused(OUTDATED, "the host's agent does not know this request")).await?;
+        answers.finish();
+        return Ok(());
+    }
     let (send, receive) = session.connection.open_bi().await?;
     let mut requests = FrameWriter::new(send);
     requests.send(request).await?;

@@ -8,7 +8,7 @@
 
 use super::accept::Gateway;
 use super::content_context;
-use crate::backup::{Outline, Outlines, order, outline};
+use crate::backup::{Outline, Outlines, opening, order, outline};
 use crate::state::{Actor, AppKey, Command, State};
 use omni_catalogue::Catalogue;
 use omni_catalogue::policies::Policies;
@@ -45,8 +45,8 @@ pub(super) fn order(
     let found = state.runs.get(&id).filter(|run| run.host == Some(host) && !run.state.is_over());
     let run = found.ok_or_else(|| ("not_found", "this host has no such run".to_owned()))?;
     let order = order::order(&state, run, &*gateway.releases).map_err(|error| match error {
-        order::OrderError::Gone(_) => ("not_found", error.to_string()),
-        order::OrderError::Sealed(_) => ("unavailable", error.to_string()),
+        opening::OrderError::Gone(_) => ("not_found", error.to_string()),
+        opening::OrderError::Sealed(_) => ("unavailable", error.to_string()),
     })?;
     let bytes =
         Zeroizing::new(serde_json::to_vec(&order).map_err(|error| ("unavailable", error.to_string()))?);
@@ -103,7 +103,7 @@ impl Releases {
     }
 }
 
-impl order::Opener for Releases {
+impl opening::Opener for Releases {
     fn open(&self, context: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         self.key.open(context, sealed).ok()
     }

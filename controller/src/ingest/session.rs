@@ -10,8 +10,9 @@ use omni_certs::Role;
 use omni_common::domain::HostFacts;
 use omni_common::ids::{HostId, SessionId};
 use omni_common::wire::{
-    AgentFrame, AllocationReport, CAPABILITY_IMAGES, CAPABILITY_LOGINS, CAPABILITY_RUN, CAPABILITY_RUNS,
-    CloseCode, GatewayFrame, Hello, PROTOCOL_MAX, PROTOCOL_MIN, TelemetryFrame, Welcome, settle_protocol,
+    AgentFrame, AllocationReport, CAPABILITY_FILES, CAPABILITY_IMAGES, CAPABILITY_LOGINS, CAPABILITY_RUN,
+    CAPABILITY_RUNS, CloseCode, GatewayFrame, Hello, PROTOCOL_MAX, PROTOCOL_MIN, TelemetryFrame, Welcome,
+    settle_protocol,
 };
 use omni_transport::{Connection, FrameError, FrameReader, FrameWriter};
 use std::sync::Arc;
@@ -81,6 +82,7 @@ async fn run(
         lease: watch::channel(None).0,
         runs: hello.capabilities.iter().any(|own| own == CAPABILITY_RUN),
         backups: hello.capabilities.iter().any(|own| own == CAPABILITY_RUNS),
+        files: hello.capabilities.iter().any(|own| own == CAPABILITY_FILES),
     });
     let welcome = welcome(gateway, &session, protocol);
     let (controllers, heartbeat_ms) = (welcome.controllers.version, welcome.heartbeat_ms);

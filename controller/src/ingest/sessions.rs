@@ -1,7 +1,7 @@
 //! The agents connected to this gateway.
 
 use omni_common::ids::{BootId, HostId, SessionId};
-use omni_common::wire::{CloseCode, GatewayFrame, Lease};
+use omni_common::wire::{AgentRequest, CloseCode, GatewayFrame, Lease};
 use omni_transport::Connection;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -21,6 +21,18 @@ pub(crate) struct Session {
     pub(crate) runs: bool,
     /// The agent does backups and their kin.
     pub(crate) backups: bool,
+    /// The agent lists what is in snapshots.
+    pub(crate) files: bool,
+}
+
+impl Session {
+    /// Whether the agent said that it knows how to answer such a request.
+    pub(crate) fn answers(&self, request: &AgentRequest) -> bool {
+        match request {
+            AgentRequest::Files(_) => self.files,
+            _ => true,
+        }
+    }
 }
 
 /// All sessions, by host. A host has at most one here.

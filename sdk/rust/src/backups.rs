@@ -4,10 +4,10 @@ use crate::call::Call;
 use crate::client::Client;
 use crate::error::Result;
 use omni_common::api::v1::{
-    AppBackupView, BackupDefaults, BackupPolicyView, CreateRepository, Page, RepositoryView, RestorePlan,
-    RunView, RunsQuery, SnapshotView, SnapshotsQuery, StartRestore, StartRun,
+    AppBackupView, BackupDefaults, BackupPolicyView, CreateRepository, FilesQuery, Page, RepositoryView,
+    RestorePlan, RunView, RunsQuery, SnapshotView, SnapshotsQuery, StartRestore, StartRun,
 };
-use omni_common::domain::backup::PolicyOptions;
+use omni_common::domain::backup::{FileEntry, PolicyOptions};
 use reqwest::Method;
 
 /// A path below `/backup`.
@@ -66,6 +66,18 @@ impl Client {
     /// Snapshots, newest first within an app; all pages up to `limit`.
     pub async fn snapshots(&self, query: SnapshotsQuery) -> Result<Vec<SnapshotView>> {
         self.list(&path(&["snapshots"]), query).await
+    }
+
+    /// What is in a folder of a snapshot, by name; all pages up to `limit`.
+    pub async fn snapshot_files(
+        &self,
+        environment: &str,
+        app: &str,
+        snapshot: &str,
+        query: FilesQuery,
+    ) -> Result<Vec<FileEntry>> {
+        let call = Call::get(&path(&["snapshots", environment, app, snapshot, "files"])).slow();
+        self.list_by(call, query).await
     }
 
     /// Brings data back, or says what that would do.

@@ -6,6 +6,10 @@ use bytes::Bytes;
 use omni_common::ids::RequestId;
 use reqwest::{Method, Url};
 use serde::Serialize;
+use std::time::Duration;
+
+/// The API answers whatever it is asked within this time, if only to say that it could not.
+const SLOW: Duration = Duration::from_secs(30);
 
 /// A request that can be sent to any controller, more than once if need be.
 #[derive(Clone, Debug)]
@@ -16,6 +20,8 @@ pub(crate) struct Call {
     pub(crate) body: Option<Bytes>,
     pub(crate) key: Option<RequestId>,
     pub(crate) revision: Option<u64>,
+    /// How long a controller may take over it, where that is more than it usually gets.
+    pub(crate) takes: Duration,
 }
 
 impl Call {
@@ -42,6 +48,7 @@ impl Call {
             body: None,
             key: None,
             revision: None,
+            takes: Duration::ZERO,
         }
     }
 
@@ -61,6 +68,12 @@ impl Call {
     /// Only if the resource is still at this revision.
     pub(crate) fn if_revision(mut self, revision: Option<u64>) -> Self {
         self.revision = revision;
+        self
+    }
+
+    /// A controller has to ask somebody who may need as long as it has: another one would not be faster.
+    pub(crate) fn slow(mut self) -> Self {
+        self.takes = SLOW;
         self
     }
 

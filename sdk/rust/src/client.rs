@@ -19,7 +19,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// How a client behaves.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// How long one call may take, retries at other controllers included.
+    /// How long one call may take, retries at other controllers included. What is known to need longer has 30 s at least.
     pub timeout: Duration,
     /// How fresh reads have to be.
     pub consistency: Consistency,

@@ -55,7 +55,8 @@ impl Client {
         if endpoints.list().is_empty() {
             return Err(Error::NoAddress);
         }
-        let deadline = Instant::now() + self.timeout();
+        let limit = self.timeout().max(call.takes);
+        let deadline = Instant::now() + limit;
         let mut pauses = pauses();
         let mut known = None;
         loop {
@@ -63,7 +64,7 @@ impl Client {
             let order = endpoints.order().await;
             for (tried, &position) in order.iter().enumerate() {
                 let address = &endpoints.list()[position];
-                let slice = slice(deadline, order.len() - tried);
+                let slice = slice(deadline, order.len() - tried).max(call.takes);
                 match self.attempt(call, address, slice).await {
                     Taken::Answer(answer) => {
                         endpoints.answered(position);
@@ -79,7 +80,7 @@ impl Client {
             let pause = round.pause(pauses.next());
             match pause.filter(|pause| Instant::now() + *pause < deadline) {
                 Some(pause) => sleep(pause).await,
-                None => return Err(round.give_up(self.timeout(), known)),
+                None => return Err(round.give_up(limit, known)),
             }
             known = round.busy.map(|(problem, _)| problem).or(known);
         }

@@ -4,8 +4,8 @@ use crate::call::Call;
 use crate::client::Client;
 use crate::error::Result;
 use omni_common::api::v1::{
-    AppsQuery, AuditQuery, ContainersQuery, EventsQuery, HostsQuery, ImagesQuery, MAX_PAGE, Page, RunsQuery,
-    SnapshotsQuery, TokensQuery, UsersQuery,
+    AppsQuery, AuditQuery, ContainersQuery, EventsQuery, FilesQuery, HostsQuery, ImagesQuery, MAX_PAGE, Page,
+    RunsQuery, SnapshotsQuery, TokensQuery, UsersQuery,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -43,6 +43,7 @@ paged!(
     TokensQuery,
     RunsQuery,
     SnapshotsQuery,
+    FilesQuery,
     UsersQuery
 );
 
@@ -60,6 +61,15 @@ impl Client {
     pub(crate) async fn list<T: DeserializeOwned>(
         &self,
         path: &[&str],
+        query: impl PagedQuery,
+    ) -> Result<Vec<T>> {
+        self.list_by(Call::get(path), query).await
+    }
+
+    /// The same, of pages that are each asked for like this.
+    pub(crate) async fn list_by<T: DeserializeOwned>(
+        &self,
+        call: Call,
         mut query: impl PagedQuery,
     ) -> Result<Vec<T>> {
         let most = query.wanted().map_or(usize::MAX, |limit| limit as usize);
@@ -69,7 +79,7 @@ impl Client {
             let left = most - items.len();
             let limit = u32::try_from(left).unwrap_or(u32::MAX).min(MAX_PAGE);
             query.page(limit, cursor);
-            let page: Page<T> = self.read(Call::get(path).with(&query)).await?;
+            let page: Page<T> = self.read(call.clone().with(&query)).await?;
             // A page without items cannot lead anywhere, whatever cursor it names.
             let more = !page.items.is_empty();
             items.extend(page.items);

@@ -94,12 +94,13 @@ impl Task {
         let masks = Masks::new(access.secrets.iter().cloned());
         let checking = call.operation == Operation::Check;
         let findings = Findings::new(masks, self.restic.settings().patience, checking);
+        let locks = !call.args.iter().take_while(|arg| *arg != "--").any(|arg| arg == "--no-lock");
         let command = self.command(&call, &access);
         tracing::debug!(operation = call.operation.name(), repository = %call.repository.location(), "calling restic");
         let ended = process::run(&command, call.input, findings, stop, read)
             .await
             .map_err(|source| Error::Io { doing, source })?;
-        if !self.tidying && left_a_lock(&ended, stop) {
+        if locks && !self.tidying && left_a_lock(&ended, stop) {
             self.give_up_lock(call.repository, ended.pid).await;
             if let Some(from) = call.from {
                 self.give_up_lock(from, ended.pid).await;

@@ -1,6 +1,7 @@
 //! What restic can be asked to do.
 
 mod backup;
+mod browse;
 mod call;
 mod content;
 mod copy;

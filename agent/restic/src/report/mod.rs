@@ -4,6 +4,7 @@
 //! unknown is passed over.
 
 mod backup;
+mod folder;
 mod maintain;
 mod progress;
 mod restore;
@@ -13,6 +14,8 @@ mod tests;
 
 pub(crate) use backup::{BackupLines, unreadable};
 pub use backup::{BackupReport, Unreadable, UnreadableFiles};
+pub use folder::Folder;
+pub(crate) use folder::{FolderLines, TargetLines};
 pub use maintain::{
     CopiedSnapshot, CopyReport, Initialised, Key, KeyId, Lock, PruneReport, RepositoryInfo, Stats,
 };

@@ -96,6 +96,9 @@ pub struct Entry {
     /// Bytes of a file.
     #[serde(default)]
     pub size: u64,
+    /// Kind and permissions as Go counts them; see [`Entry::unix_mode`].
+    #[serde(default)]
+    pub mode: u32,
     /// As `ls -l` shows it.
     #[serde(default)]
     pub permissions: String,
@@ -105,8 +108,24 @@ pub struct Entry {
     /// Group.
     #[serde(default)]
     pub gid: u32,
-    /// When its content last changed.
+    /// When its content last changed; absent for a moment that no calendar shows.
+    #[serde(default, deserialize_with = "moment")]
     pub mtime: Option<Timestamp>,
+}
+
+impl Entry {
+    /// Its permissions as `chmod` counts them, with the set-user, set-group and sticky bits.
+    pub fn unix_mode(&self) -> u32 {
+        const SPECIAL: [(u32, u32); 3] = [(1 << 23, 0o4000), (1 << 22, 0o2000), (1 << 20, 0o1000)];
+        let special = SPECIAL.iter().filter(|(go, _)| self.mode & go != 0).map(|(_, unix)| unix);
+        (self.mode & 0o777) | special.sum::<u32>()
+    }
+}
+
+/// A clock that was never set must not hide the file.
+fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    let text: Option<String> = Option::deserialize(deserializer)?;
+    Ok(text.and_then(|text| text.parse().ok()))
 }
 
 /// Things in a snapshot.

@@ -7,6 +7,7 @@
 mod away;
 mod backup;
 mod bed;
+mod browse;
 mod cancel;
 mod copy;
 mod damage;

@@ -22,6 +22,7 @@ mod stage;
 
 pub(super) use in_place::nothing_runs;
 pub(super) use ready::ready;
+pub(super) use stage::base;
 
 use super::Shared;
 use super::context::{Context, nothing_yet, sum_up};

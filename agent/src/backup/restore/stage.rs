@@ -128,7 +128,7 @@ impl Staged {
 }
 
 /// The path in the snapshot that stands for the item as a whole. Pure.
-fn base(paths: &[String], include: &[String]) -> Result<PathBuf, Failure> {
+pub(in crate::backup) fn base(paths: &[String], include: &[String]) -> Result<PathBuf, Failure> {
     let include: Vec<&Path> = include.iter().map(|inner| Path::new(inner.trim_start_matches('/'))).collect();
     // The folder in which each path of the snapshot is one of those that were included.
     let fits = |base: &Path| {

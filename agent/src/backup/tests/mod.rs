@@ -1,5 +1,6 @@
 //! Backups with the real restic and an engine made of folders and shells.
 
+mod browse;
 mod controllers;
 mod drills;
 mod engine;

@@ -3,10 +3,11 @@
 //! ```text
 //! runs.rs       begin, list, show, cancel      follow.rs    wait for runs, with bars on a terminal
 //! repo.rs       repositories                   policy.rs    what holds for apps
-//! status.rs     how protected apps are         restore.rs   bring data back        snapshots.rs, drills.rs
+//! status.rs     how protected apps are         restore.rs   bring data back        snapshots.rs, files.rs, drills.rs
 //! ```
 
 pub(crate) mod drills;
+pub(crate) mod files;
 mod follow;
 mod policy;
 pub(super) mod repo;

@@ -28,6 +28,7 @@ pub(super) fn router() -> Router<Fake> {
         .route("/api/v1/backup/runs/{run}", get(run))
         .route("/api/v1/backup/runs/{run}/cancel", post(cancel))
         .route("/api/v1/backup/snapshots", get(snapshots))
+        .route("/api/v1/backup/snapshots/{environment}/{app}/{snapshot}/files", get(files))
         .route("/api/v1/backup/restores", post(restore))
         .route("/api/v1/backup/status", get(|| async { Json(Page::whole(fixtures::backup_status())) }))
         .route("/api/v1/backup/policies/{environment}/{app}", get(policy).put(set_policy).delete(policy))
@@ -184,6 +185,45 @@ async fn snapshots(Query(query): Query<SnapshotsQuery>) -> Json<Page<SnapshotVie
             && query.repository.as_ref().is_none_or(|name| one.repository == *name)
     });
     Json(Page::whole(found))
+}
+
+/// Two pages of one folder.
+async fn files(
+    Path((environment, app, snapshot)): Path<(String, String, String)>,
+    Query(query): Query<FilesQuery>,
+) -> Response {
+    let known = fixtures::snapshots();
+    let known = known
+        .iter()
+        .any(|one| one.environment == environment && one.app == app && one.id.starts_with(&snapshot));
+    if !known {
+        return not_found("snapshot", &snapshot);
+    }
+    let mut all = match query.path.as_deref() {
+        Some("/" | "/media") => fixtures::files(),
+        Some("/empty") => Vec::new(),
+        Some("/media/notes.txt") => {
+            return problem(StatusCode::CONFLICT, "not_a_folder", "web-1: `/media/notes.txt` is no folder");
+        }
+        Some("/away") => {
+            let why = "web-1: the repository home cannot be reached: connection refused";
+            return problem(StatusCode::BAD_GATEWAY, "repository_unreadable", why);
+        }
+        path => {
+            return problem(StatusCode::NOT_FOUND, "path_missing", &format!("web-1: there is no {path:?}"));
+        }
+    };
+    let (page, next_cursor) = match query.cursor.as_deref() {
+        None => {
+            let rest = all.split_off(all.len().min(2));
+            (all, (!rest.is_empty()).then(|| "more".to_owned()))
+        }
+        Some(cursor) => {
+            assert_eq!(cursor, "more");
+            (all.split_off(2), None)
+        }
+    };
+    Json(Page { items: page, next_cursor }).into_response()
 }
 
 async fn restore(Json(body): Json<StartRestore>) -> Response {

@@ -4,12 +4,14 @@
 //! policy, release ──▶ Item (item.rs)          what one snapshot of restic holds
 //! RunOrder (order.rs) ──▶ the host            one task, with all that it takes to do it, secrets included
 //! RunProgress, RunOutcome (outcome.rs) ◀──    how far it is, and what came of it
+//! FilesOrder (files.rs) ──▶ the host, FileEntry ◀──   what is in a folder of a snapshot
 //! ```
 //!
 //! x-omni.backup (options.rs), schedule.rs, span.rs, location.rs: what people write, read and checked in one place.
 //!
 //! An order travels as JSON and is never stored in clear. Progress and outcomes travel in frames.
 
+mod files;
 mod hidden;
 mod item;
 mod location;
@@ -19,6 +21,7 @@ mod outcome;
 mod schedule;
 mod span;
 
+pub use files::{FileEntry, FileKind, FilesOrder, MAX_FILES};
 pub use hidden::Hidden;
 pub use item::{Item, ItemName, MAX_ITEMS, Quiesce, Take};
 pub use location::{BadLocation, Location, LocationKind, Place};

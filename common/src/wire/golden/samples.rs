@@ -309,7 +309,8 @@ pub(super) fn agent_requests() -> Samples<AgentRequest> {
         ("processes", AgentRequest::Processes),
         ("image", AgentRequest::Image(image_request())),
         ("load-image", AgentRequest::LoadImage),
-        ("build", AgentRequest::Build(b"{}".to_vec())),
+        ("build", AgentRequest::Build(Hidden::new("{}"))),
+        ("files", AgentRequest::Files(Hidden::new("{}"))),
     ]
 }
 
@@ -371,7 +372,40 @@ pub(super) fn reply_frames() -> Samples<ReplyFrame> {
         ("failed", ReplyFrame::Failed { code: "not_found".to_owned(), message: "no such".to_owned() }),
         ("end", ReplyFrame::End),
         ("image", ReplyFrame::Image(ImageReply::Waiting)),
+        ("files", ReplyFrame::Files(file_entries())),
+        ("files-none", ReplyFrame::Files(Vec::new())),
     ]
+}
+
+fn file_entries() -> Vec<FileEntry> {
+    let folder = FileEntry {
+        name: "data".to_owned(),
+        kind: FileKind::Folder,
+        size: 0,
+        mode: 0o2770,
+        uid: 0,
+        gid: 999,
+        modified: None,
+        target: None,
+        whole: false,
+    };
+    let file = FileEntry {
+        name: "dump.sql".to_owned(),
+        kind: FileKind::File,
+        size: 5_000_000_000,
+        mode: 0o640,
+        modified: Some(AT),
+        whole: true,
+        ..folder.clone()
+    };
+    let link = FileEntry {
+        name: "current".to_owned(),
+        kind: FileKind::Link,
+        target: some("releases/2"),
+        ..folder.clone()
+    };
+    let special = FileEntry { name: "socket".to_owned(), kind: FileKind::Special, ..folder.clone() };
+    vec![folder, file, link, special]
 }
 
 pub(super) fn container_states() -> Samples<ContainerState> {

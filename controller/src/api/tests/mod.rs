@@ -4,6 +4,7 @@ mod alerts;
 mod apps;
 mod backups;
 mod builds;
+mod files;
 mod hosts;
 mod idempotency;
 mod moves;

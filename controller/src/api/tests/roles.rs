@@ -28,6 +28,7 @@ fn filled(template: &str) -> String {
         .replace("{environment}", "production")
         .replace("{app}", "shop")
         .replace("{user}", "nobody")
+        .replace("{snapshot}", "0123abcd")
 }
 
 #[test]

@@ -4,6 +4,7 @@ import {
   fieldsOf,
   keptText,
   momentsOf,
+  namedOf,
   optionsOf,
   progressText,
   protectionLook,
@@ -114,6 +115,19 @@ describe("moments", () => {
       ["r1", "home", ["3"]],
     ]);
     expect(found[1]).toMatchObject({ whole: false, taken: "2026-01-02T00:00:00Z", bytes: 20 });
+  });
+
+  it("go by their run, or by one of their snapshots, which names the item too", () => {
+    const moments = momentsOf(all);
+    const found = (snapshot: string, repository = "", item = "") => {
+      const named = namedOf(moments, { snapshot, repository, item });
+      return named && [named.moment.run, named.moment.repository, named.item];
+    };
+    expect(found("r2", "home", "b")).toEqual(["r2", "home", "b"]);
+    expect(found("r1", "home")).toEqual(["r1", "home", ""]);
+    expect(found("4")).toEqual(["r1", "away", "volume-data"]);
+    expect(found("2")).toEqual(["r2", "home", "a"]);
+    expect([found(""), found("nothing"), found("4", "home")]).toEqual([undefined, undefined, undefined]);
   });
 
   it("are named in what is asked, so that what was shown is what is done", () => {

@@ -163,6 +163,22 @@ export function momentsOf(snapshots: Snapshot[]): Moment[] {
   return [...found.values()].sort((a, b) => b.taken.localeCompare(a.taken) || a.repository.localeCompare(b.repository));
 }
 
+/** The moment that a link names: by its run, or by a snapshot of it, which names the item too. */
+export function namedOf(
+  moments: Moment[],
+  wish: { snapshot: string; repository: string; item: string },
+): { moment: Moment; item: string } | undefined {
+  if (wish.snapshot === "") return undefined;
+  const there = moments.filter((one) => wish.repository === "" || one.repository === wish.repository);
+  const ofRun = there.find((one) => one.run === wish.snapshot);
+  if (ofRun) return { moment: ofRun, item: wish.item };
+  for (const moment of there) {
+    const item = moment.items.find((one) => one.id === wish.snapshot);
+    if (item) return { moment, item: item.item };
+  }
+  return undefined;
+}
+
 export interface Wish {
   environment: string;
   app: string;

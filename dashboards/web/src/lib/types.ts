@@ -22,6 +22,7 @@ export type Event = Schemas["Event"];
 export type EventsMessage = Schemas["EventsMessage"];
 export type ExecOutput = Schemas["ExecOutput"];
 export type Explanation = Schemas["Explanation"];
+export type FileEntry = Schemas["FileEntry"];
 export type Health = Schemas["ClusterHealth"];
 export type Host = Schemas["HostView"];
 export type HostSample = Schemas["HostSample"];

@@ -7,7 +7,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use omni_common::api::v1::{
-    Consistency, ContainersQuery, EnvironmentView, Event, EventsQuery, Leadership, Page, VersionInfo,
+    Consistency, ContainersQuery, EnvironmentView, Event, EventsQuery, FilesQuery, Leadership, Page,
+    VersionInfo,
 };
 use omni_common::clock::Time;
 use omni_common::ids::{ClusterId, ControllerId};
@@ -119,6 +120,19 @@ async fn silence_until_the_deadline_is_a_timeout() {
     let client = fake.client(&[&silent.address]).with(Options { timeout, ..Options::default() });
     let error = client.version().await.expect_err("it says nothing");
     assert!(matches!(error, Error::TimedOut { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_call_that_takes_its_time_is_given_it() {
+    let fake = Fake::new();
+    let page = || async { Json(serde_json::json!({"items": [], "next_cursor": null})) };
+    let files = "/api/v1/backup/snapshots/{environment}/{app}/{snapshot}/files";
+    let controller = fake.controller(Router::new().route(files, get(page)).fallback(get(page)));
+    let options = Options { timeout: Duration::ZERO, ..Options::default() };
+    let client = fake.client(&[&controller.address]).with(options);
+    assert!(matches!(client.repositories().await, Err(Error::TimedOut { .. })));
+    let listed = client.snapshot_files("e", "a", "5a5a", FilesQuery::default()).await;
+    assert!(listed.expect("it was waited for").is_empty());
 }
 
 #[tokio::test]

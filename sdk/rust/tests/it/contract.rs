@@ -9,10 +9,10 @@ use omni_common::api::v1::{
     AcceptInvitation, AcceptLoss, AccessRole, AccessScope, AlertmanagerMessage, AlertsQuery, AppsQuery,
     AuditQuery, BackupDefaults, ChangePassword, CommaList, ConfirmMove, ContainersQuery, CreateApiToken,
     CreateEnvironment, CreateJoinToken, CreateRepository, CreateUser, Deploy, DiffQuery, DrainHost,
-    EventFilter, EventsQuery, HostsQuery, ImagesQuery, JoinRole, LivenessTimes, LogsQuery, MetricsQuery,
-    MetricsSource, PushQuery, PutSecret, ReadProject, Rollback, RunsQuery, SetOidc, SnapshotsQuery,
-    StartMove, StartRestore, StartRun, StartSession, SteerAction, TokensQuery, UpdateApp, UpdateHost,
-    UpdateUser, UsersQuery,
+    EventFilter, EventsQuery, FilesQuery, HostsQuery, ImagesQuery, JoinRole, LivenessTimes, LogsQuery,
+    MetricsQuery, MetricsSource, PushQuery, PutSecret, ReadProject, Rollback, RunsQuery, SetOidc,
+    SnapshotsQuery, StartMove, StartRestore, StartRun, StartSession, SteerAction, TokensQuery, UpdateApp,
+    UpdateHost, UpdateUser, UsersQuery,
 };
 use omni_common::clock::Time;
 use omni_common::domain::backup::{Hidden, PolicyOptions, Span};
@@ -263,6 +263,8 @@ async fn use_backups(client: &Client) {
         cursor: None,
     };
     client.snapshots(query).await.ok();
+    let query = FilesQuery { path: text(), limit: Some(1), cursor: None };
+    client.snapshot_files("x", "y", "z", query).await.ok();
     client.restore(&StartRestore::default()).await.ok();
     client.accept_loss("x", "y", &AcceptLoss::default()).await.ok();
     client.move_app("x", "y", &StartMove::default()).await.ok();
