@@ -351,6 +351,9 @@ impl Machine for SimHost {
             AgentRequest::Image(_) | AgentRequest::LoadImage => {
                 Err(Failure::unsupported("a simulated host has no images"))
             }
+            AgentRequest::Project { name, .. } => {
+                Err(Failure::not_found(format!("a simulated host has no compose project `{name}`")))
+            }
             AgentRequest::Exec(_) => Err(Failure::unsupported("a simulated host runs no programs")),
         };
         let ended = match answer {

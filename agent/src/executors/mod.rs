@@ -1,7 +1,8 @@
-//! Requests that reach this host: logs, programs in containers, history, processes, images. One stream each.
+//! Requests that reach this host: logs, programs in containers, history, processes, images,
+//! compose projects. One stream each.
 //!
 //! ```text
-//! session/requests.rs ──AgentRequest──▶ serve ──▶ logs | exec | history | processes | images/
+//! session/requests.rs ──AgentRequest──▶ serve ──▶ logs | exec | history | processes | project | images/
 //!                                         ◀── ReplyFrame: Started, what was asked for, End | Failed
 //! ```
 //!
@@ -14,6 +15,7 @@ mod history;
 pub mod lines;
 mod logs;
 mod processes;
+mod project;
 mod reply;
 #[cfg(test)]
 mod tests;
@@ -50,6 +52,9 @@ impl Executors {
             }
             AgentRequest::Processes => processes::run(&self.host, &mut stream).await,
             AgentRequest::Image(request) => self.images.send(request, &mut stream).await,
+            AgentRequest::Project { name, files } => {
+                project::run(&self.docker, &name, files, &mut stream).await
+            }
             AgentRequest::LoadImage => self.images.take_pushed(&mut stream).await,
         };
         stream.reply.conclude(ended).await;

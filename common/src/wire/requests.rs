@@ -65,6 +65,14 @@ pub enum AgentRequest {
     Image(ImageRequest),
     /// Load a saved image, whose bytes follow; to agents with [`CAPABILITY_IMAGES`](super::CAPABILITY_IMAGES).
     LoadImage,
+    /// A compose project of the host, by name; answered by [`ReplyFrame::Project`]. Agents that know this also take over the
+    /// containers that a specification names as adopted.
+    Project {
+        /// Its name, as the label of its containers has it.
+        name: String,
+        /// Files to read beside those that its containers name: absolute paths in its folder.
+        files: Vec<String>,
+    },
 }
 
 /// Later frames of a request stream, towards the agent.
@@ -144,4 +152,6 @@ pub enum ReplyFrame {
     End,
     /// A part of an image.
     Image(ImageReply),
+    /// The next bytes of a project: JSON of [`FoundProject`](crate::domain::FoundProject).
+    Project(Vec<u8>),
 }

@@ -309,6 +309,10 @@ pub(super) fn agent_requests() -> Samples<AgentRequest> {
         ("processes", AgentRequest::Processes),
         ("image", AgentRequest::Image(image_request())),
         ("load-image", AgentRequest::LoadImage),
+        (
+            "project",
+            AgentRequest::Project { name: "shop".to_owned(), files: vec!["/srv/shop/web.env".to_owned()] },
+        ),
     ]
 }
 
@@ -368,6 +372,7 @@ pub(super) fn reply_frames() -> Samples<ReplyFrame> {
         ("failed", ReplyFrame::Failed { code: "not_found".to_owned(), message: "no such".to_owned() }),
         ("end", ReplyFrame::End),
         ("image", ReplyFrame::Image(ImageReply::Waiting)),
+        ("project", ReplyFrame::Project(b"{}".to_vec())),
     ]
 }
 
