@@ -5,8 +5,8 @@ use super::access::{Access, access};
 use super::extract::IDEMPOTENCY_KEY;
 use super::{
     Api, alerts, apps, audit, backups, cluster, containers, controllers, environments, events, exec, hosts,
-    images, logs, metrics, moves, oidc, probes, prometheus, repositories, secrets, sessions, systems, tokens,
-    users, who,
+    images, logs, metrics, moves, oidc, probes, projects, prometheus, repositories, secrets, sessions,
+    systems, tokens, users, who,
 };
 use crate::state::ApiRole;
 use axum::http::Method;
@@ -85,6 +85,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Api>> {
         .merge(metrics::routes())
         .merge(containers::routes())
         .merge(images::routes())
+        .merge(projects::routes())
         .merge(logs::routes())
         .merge(exec::routes())
         .merge(events::routes())

@@ -9,6 +9,7 @@
 //! HTTP. What it needs from the rest of the controller is named in [`ports`].
 
 mod access;
+pub(crate) mod adoption;
 mod agent;
 mod alerts;
 mod apps;
@@ -42,7 +43,7 @@ mod protection;
 mod push;
 mod reads;
 mod refusals;
-mod releases;
+pub(crate) mod releases;
 mod repositories;
 mod restores;
 mod scrape;
@@ -59,6 +60,7 @@ mod writes;
 pub(crate) mod testing;
 
 pub use access::{Denied, Principal};
+pub use adoption::Taking;
 pub use error::AppError;
 pub use events::{EventStep, EventTail};
 pub use exec::{ExecInputs, ExecOutputs, ExecSession};
