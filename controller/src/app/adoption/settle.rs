@@ -1,7 +1,7 @@
 //! An app that was a compose project goes on with the project's things. Pure.
 
 use omni_common::domain::app::{
-    Adopted, AppSpec, DataSource, HostMount, MountSource, NetworkMode, NetworkSpec, ProjectContent,
+    Adopted, AppSpec, DataSource, HostMount, MountSource, NetworkMode, ProjectContent,
 };
 
 /// First part of an app's own path of something beside its project folder; see the compose reader.
@@ -15,7 +15,7 @@ pub(in super::super) fn settle(spec: &mut AppSpec) {
             && (service.networks.is_empty() || service.networks.contains_key("default"))
     });
     if joins_default {
-        spec.networks.entry("default".to_owned()).or_insert_with(NetworkSpec::default);
+        spec.networks.entry("default".to_owned()).or_default();
     }
     let named = |name: &str| Some(format!("{}_{name}", adopted.project));
     for (name, network) in &mut spec.networks {
