@@ -49,6 +49,8 @@ pub struct Containers {
 #[derive(Debug, Default)]
 struct Inner {
     known: BTreeMap<String, Container>,
+    /// Labels that containers would have if an engine could give them: of those that were taken over, by id.
+    adopted: BTreeMap<String, BTreeMap<String, String>>,
     /// Whether `known` is complete: it is not while the first listing after a start is being read.
     listed: bool,
     /// Whether `known` is what the engine says now: it is not while the engine is away.
@@ -68,8 +70,11 @@ impl Containers {
     }
 
     /// A container is new or has changed.
-    pub fn upsert(&self, container: Container) {
+    pub fn upsert(&self, mut container: Container) {
         let mut inner = self.lock();
+        if let Some(labels) = inner.adopted.get(&container.id) {
+            container.labels.extend(labels.clone());
+        }
         if inner.known.get(&container.id) == Some(&container) {
             return;
         }
@@ -77,6 +82,18 @@ impl Containers {
         inner.known.insert(container.id.clone(), container);
         self.wake(&inner);
         self.revise();
+    }
+
+    /// From now on a container is shown with these labels as well, whatever the engine says of it.
+    pub fn adopt(&self, id: &str, labels: BTreeMap<String, String>) {
+        let known = {
+            let mut inner = self.lock();
+            inner.adopted.insert(id.to_owned(), labels);
+            inner.known.get(id).cloned()
+        };
+        if let Some(container) = known {
+            self.upsert(container);
+        }
     }
 
     /// A container is gone.
@@ -141,6 +158,11 @@ impl Containers {
     /// One container by its full id.
     pub fn get(&self, id: &str) -> Option<Container> {
         self.lock().known.get(id).cloned()
+    }
+
+    /// The ids of all.
+    pub fn ids(&self) -> BTreeSet<String> {
+        self.lock().known.keys().cloned().collect()
     }
 
     /// How many there are.
@@ -284,6 +306,23 @@ mod tests {
         let delta = store.take(64, 1 << 20).expect("listed");
         assert!(delta.reset && !delta.more);
         assert_eq!(ids(&delta.upsert), ["a"]);
+    }
+
+    #[test]
+    fn what_was_taken_over_is_shown_with_the_labels_it_cannot_have() {
+        let labels = BTreeMap::from([("omni.app".to_owned(), "shop".to_owned())]);
+        let shown =
+            |store: &Containers, id: &str| store.get(id).expect("there").labels.get("omni.app").cloned();
+        let store = filled(&["a", "b"]);
+        store.adopt("a", labels.clone());
+        assert_eq!((shown(&store, "a").as_deref(), shown(&store, "b")), (Some("shop"), None));
+        store.upsert(container("a"));
+        assert_eq!(shown(&store, "a").as_deref(), Some("shop"), "whatever the engine says");
+        // After a restart of the agent it is known before the engine has answered.
+        let store = Containers::new();
+        store.adopt("a", labels);
+        store.upsert(container("a"));
+        assert_eq!(shown(&store, "a").as_deref(), Some("shop"));
     }
 
     #[test]

@@ -353,6 +353,9 @@ impl Machine for SimHost {
                 Err(Failure::unsupported("a simulated host has no images"))
             }
             AgentRequest::Files(order) => made_up_files(&order, self.clock.now()),
+            AgentRequest::Project { name, .. } => {
+                Err(Failure::not_found(format!("a simulated host has no compose project `{name}`")))
+            }
             AgentRequest::Exec(_) => Err(Failure::unsupported("a simulated host runs no programs")),
         };
         let ended = match answer {

@@ -9,7 +9,7 @@ use omni_common::api::v1::{AppView, AppsQuery};
 use std::fmt;
 
 /// Which app.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct AppName {
     /// Its environment.
     pub environment: String,

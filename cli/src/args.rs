@@ -101,6 +101,8 @@ pub(crate) enum Command {
     Health(HealthArgs),
     /// Deploy a compose file: read it, show what would change, and roll it out
     Deploy(DeployArgs),
+    /// Compose projects that run on a host: list them, or take one over without a restart
+    Adopt(AdoptArgs),
     /// Apps: list (the default), show
     #[command(args_conflicts_with_subcommands = true)]
     Apps {

@@ -89,9 +89,9 @@ fn run(command: Command, settings: Settings, out: &mut Printer) -> Result<ExitSt
 
 async fn dispatch(command: Command, settings: Settings, out: &mut Printer) -> Result<ExitStatus> {
     use commands::{
-        account, alerts, apps, audit, auth, backup, completion, context, controllers, deploy, drain, events,
-        exec, health, hosts, images, login, logs, ps, registry, secrets, status, systems, token, top, users,
-        version,
+        account, adopt, alerts, apps, audit, auth, backup, completion, context, controllers, deploy, drain,
+        events, exec, health, hosts, images, login, logs, ps, registry, secrets, status, systems, token, top,
+        users, version,
     };
     let open = |out: &mut Printer| Session::open(&settings, SystemClock.now(), out);
     match command {
@@ -102,6 +102,7 @@ async fn dispatch(command: Command, settings: Settings, out: &mut Printer) -> Re
         Command::Version => version::run(open(out), out).await,
         Command::Status => status::run(&open(out)?, out).await,
         Command::Health(args) => health::run(&args, &open(out)?, out).await,
+        Command::Adopt(args) => Box::pin(adopt::run(&args, &open(out)?, out)).await,
         Command::Deploy(args) => Box::pin(deploy::run(&args, &open(out)?, out)).await,
         Command::Apps { command, list } => apps::run(command.as_ref(), &list, &open(out)?, out).await,
         Command::Releases(app) => apps::releases::run(&app, &open(out)?, out).await,

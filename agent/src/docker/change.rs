@@ -5,8 +5,8 @@ use crate::images::archive::digest_of;
 use bollard::auth::DockerCredentials;
 use bollard::exec::StartExecOptions;
 use bollard::models::{
-    ContainerCreateBody, CreateImageInfo, EndpointSettings, ExecConfig, NetworkConnectRequest,
-    NetworkCreateRequest, VolumeCreateRequest,
+    ContainerCreateBody, ContainerUpdateBody, CreateImageInfo, EndpointSettings, ExecConfig,
+    NetworkConnectRequest, NetworkCreateRequest, RestartPolicy, VolumeCreateRequest,
 };
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, CreateImageOptionsBuilder, KillContainerOptionsBuilder,
@@ -146,6 +146,13 @@ impl Engine {
         check_reference(name)?;
         let options = RenameContainerOptionsBuilder::new().name(name).build();
         self.quick("rename", self.docker.rename_container(id, options)).await
+    }
+
+    /// Says when the engine starts a container again; the container goes on as it is.
+    pub async fn set_restart(&self, id: &str, policy: RestartPolicy) -> Result<(), DockerError> {
+        check_reference(id)?;
+        let body = ContainerUpdateBody { restart_policy: Some(policy), ..ContainerUpdateBody::default() };
+        self.quick("update", self.docker.update_container(id, body)).await
     }
 
     /// Joins a container to a network; fine when it is in it.

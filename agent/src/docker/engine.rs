@@ -187,6 +187,21 @@ impl Engine {
             .ok_or_else(|| DockerError::Unreadable { call: "inspect", reason: "it has no id".to_owned() })
     }
 
+    /// All that the engine says of a container, in its own words.
+    pub async fn inspect_whole(&self, reference: &str) -> Result<serde_json::Value, DockerError> {
+        check_reference(reference)?;
+        let inspect = self.call("inspect", self.docker.inspect_container(reference, None)).await?;
+        serde_json::to_value(inspect)
+            .map_err(|error| DockerError::Unreadable { call: "inspect", reason: error.to_string() })
+    }
+
+    /// What an image says about containers that are made of it, in the engine's own words.
+    pub async fn image_config(&self, reference: &str) -> Result<serde_json::Value, DockerError> {
+        let image = self.call("inspect image", self.docker.inspect_image(reference)).await?;
+        serde_json::to_value(image.config.unwrap_or_default())
+            .map_err(|error| DockerError::Unreadable { call: "inspect image", reason: error.to_string() })
+    }
+
     /// What happens to containers and images from `since_nanos` on, oldest first.
     pub(super) fn events(&self, since_nanos: i64) -> impl Stream<Item = Result<Event, DockerError>> + use<> {
         let filters = HashMap::from([("type", vec!["container", "image"]), ("event", EVENTS.to_vec())]);

@@ -1,8 +1,8 @@
-//! Requests that reach this host: logs, programs in containers, history, processes, images, files of snapshots. One
-//! stream each.
+//! Requests that reach this host: logs, programs in containers, history, processes, images, files of snapshots, compose
+//! projects. One stream each.
 //!
 //! ```text
-//! session/requests.rs ──AgentRequest──▶ serve ──▶ logs | exec | history | processes | images/ | files
+//! session/requests.rs ──AgentRequest──▶ serve ──▶ logs | exec | history | processes | images/ | files | project
 //!                                         ◀── ReplyFrame: Started, what was asked for, End | Failed
 //! ```
 //!
@@ -16,6 +16,7 @@ mod history;
 pub mod lines;
 mod logs;
 mod processes;
+mod project;
 mod reply;
 #[cfg(test)]
 mod tests;
@@ -54,6 +55,9 @@ impl Executors {
             }
             AgentRequest::Processes => processes::run(&self.host, &mut stream).await,
             AgentRequest::Image(request) => self.images.send(request, &mut stream).await,
+            AgentRequest::Project { name, files } => {
+                project::run(&self.docker, &name, files, &mut stream).await
+            }
             AgentRequest::LoadImage => self.images.take_pushed(&mut stream).await,
             AgentRequest::Build(order) => self.images.build(&order, &mut stream).await,
             AgentRequest::Files(order) => files::run(&self.browser, &order, &mut stream).await,

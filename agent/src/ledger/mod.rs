@@ -12,6 +12,7 @@
 //!   contents/    what that needs: specifications and files, named by their digests
 //!   runs         what came of runs that the cluster may not have heard of   0600
 //!   debts        what a run has changed on this host and has to undo        0600
+//!   adopted      labels of containers that were taken over as they ran, which an engine cannot give them
 //!   unfinished   volumes whose restore has not ended well, which nothing is started on
 //!   restic/      restic's cache, and its short-lived files
 //!   agent.toml   settings, see `config.rs`
@@ -178,7 +179,11 @@ const DESIRED: &str = "desired";
 const CONTENTS: &str = "contents";
 const RUNS: &str = "runs";
 const DEBTS: &str = "debts";
+const ADOPTED: &str = "adopted";
 const UNFINISHED: &str = "unfinished";
+
+/// Labels of containers that were taken over, by container id.
+pub type AdoptedLabels = BTreeMap<String, BTreeMap<String, String>>;
 
 /// An open data folder. While it lives, no other process can open the same folder.
 #[derive(Debug)]
@@ -293,6 +298,16 @@ impl Ledger {
     /// Forgets content; fine when it is not there.
     pub fn remove_content(&self, digest: &ContentDigest) -> Result<(), LedgerError> {
         contents::remove(&self.dir.join(CONTENTS), digest)
+    }
+
+    /// The labels of containers that were taken over, by container id; absent when there are none.
+    pub fn adopted(&self) -> Result<Option<AdoptedLabels>, LedgerError> {
+        record::read(&self.dir, ADOPTED)
+    }
+
+    /// Replaces those labels.
+    pub fn save_adopted(&self, adopted: &AdoptedLabels) -> Result<(), LedgerError> {
+        record::write(&self.dir, ADOPTED, adopted)
     }
 
     /// What came of runs, as far as it is kept; absent when nothing is.

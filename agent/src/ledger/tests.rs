@@ -172,3 +172,17 @@ fn settings_laid_out_before_joining_are_kept() {
     ledger.seed_settings("log = \"info\"\n").expect("left alone");
     assert_eq!(fs::read_to_string(root.path().join("agent.toml")).expect("exists"), "log = \"debug\"\n");
 }
+
+#[test]
+fn what_was_taken_over_survives() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let data = folder.path().join("data");
+    let labels = BTreeMap::from([("omni.app".to_owned(), "shop".to_owned())]);
+    let adopted = BTreeMap::from([("c0ffee".to_owned(), labels)]);
+    {
+        let ledger = Ledger::create(&data).expect("it is made");
+        assert_eq!(ledger.adopted().expect("readable"), None);
+        ledger.save_adopted(&adopted).expect("the disk works");
+    }
+    assert_eq!(Ledger::open(&data).expect("it opens").adopted().expect("readable"), Some(adopted));
+}

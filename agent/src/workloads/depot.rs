@@ -1,7 +1,7 @@
 //! The depot: what is desired and the contents it needs, as far as they are held, kept over restarts.
 
 use super::contents_of;
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::{AdoptedLabels, Ledger, LedgerError};
 use bytes::Bytes;
 use omni_common::domain::AllocationState;
 use omni_common::domain::app::{AppSpec, ContentDigest};
@@ -41,6 +41,8 @@ pub struct Depot {
     told: watch::Sender<Option<Desired>>,
     wanted: watch::Sender<BTreeSet<ContentDigest>>,
     changes: watch::Sender<u64>,
+    /// Held while what was taken over is being written.
+    adopting: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
@@ -53,6 +55,8 @@ struct Inner {
     specs: BTreeMap<ContentDigest, Result<Arc<AppSpec>, String>>,
     /// Why contents could not be had when last tried.
     troubles: BTreeMap<ContentDigest, String>,
+    /// Labels of containers that were taken over, by container id.
+    adopted: AdoptedLabels,
 }
 
 impl Wish {
@@ -80,7 +84,8 @@ impl Depot {
     pub fn open(ledger: Arc<Ledger>) -> Result<Self, LedgerError> {
         let desired = ledger.desired()?.unwrap_or_default();
         let held = ledger.contents()?;
-        let depot = Self::with(Some(ledger), Inner { desired, held, ..Inner::default() });
+        let adopted = ledger.adopted()?.unwrap_or_default();
+        let depot = Self::with(Some(ledger), Inner { desired, held, adopted, ..Inner::default() });
         for digest in depot.missing_specs() {
             match depot.read(&digest) {
                 Ok(Some(bytes)) => depot.learn(&digest, &bytes),
@@ -98,9 +103,38 @@ impl Depot {
             told: watch::Sender::new(None),
             wanted: watch::Sender::default(),
             changes: watch::Sender::default(),
+            adopting: tokio::sync::Mutex::default(),
         };
         depot.refresh();
         depot
+    }
+
+    /// Labels of containers that were taken over, by container id.
+    pub fn adopted(&self) -> AdoptedLabels {
+        self.lock().adopted.clone()
+    }
+
+    /// A container is taken over; on disk before this returns. Those that are not `present` any more are forgotten.
+    ///
+    /// # Errors
+    /// A sentence when it could not be written; then it is not taken over.
+    pub async fn adopt(
+        &self,
+        id: String,
+        labels: BTreeMap<String, String>,
+        present: &BTreeSet<String>,
+    ) -> Result<(), String> {
+        let _one_at_a_time = self.adopting.lock().await;
+        let mut adopted = self.adopted();
+        adopted.retain(|known, _| present.contains(known));
+        adopted.insert(id, labels);
+        if let Some(ledger) = self.ledger.clone() {
+            let copy = adopted.clone();
+            let saved = tokio::task::spawn_blocking(move || ledger.save_adopted(&copy)).await;
+            saved.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+        }
+        self.lock().adopted = adopted;
+        Ok(())
     }
 
     /// Newest generation held.

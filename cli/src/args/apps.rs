@@ -26,6 +26,47 @@ pub(crate) struct WaitArg {
     pub wait: Option<Duration>,
 }
 
+/// `adopt`
+#[derive(Debug, Args)]
+pub(crate) struct AdoptArgs {
+    /// Compose project; all that run on the host are listed when absent
+    #[arg(value_name = "PROJECT")]
+    pub project: Option<String>,
+    /// Host it runs on
+    #[arg(long, value_name = "HOST", add = ArgValueCompleter::new(complete::hosts))]
+    pub host: String,
+    /// Name of the app; the project's when absent
+    #[arg(long = "as", value_name = "APP")]
+    pub name: Option<String>,
+    /// Environment of the app; the context's when absent, else `default` [env: OMNI_ENV]
+    #[arg(long = "env", short = 'e', value_name = "NAME", add = ArgValueCompleter::new(complete::environments))]
+    pub environment: Option<String>,
+    /// What its definition is written from; its compose files when absent, if they can be read
+    #[arg(long, value_name = "WHAT", value_parser = ["files", "containers"])]
+    pub from: Option<String>,
+    /// Also services of this profile; may be repeated
+    #[arg(long, value_name = "PROFILE")]
+    pub profile: Vec<String>,
+    /// Set a variable of the files that came from the shell: `KEY=value`; may be repeated
+    #[arg(long, value_name = "VAR")]
+    pub set: Vec<String>,
+    /// Only write the definition into this folder, to look at it or to change it
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["plan", "yes", "wait", "detach"])]
+    pub write: Option<PathBuf>,
+    /// Only print what would be done: exit code 10, as something would
+    #[arg(long, conflicts_with_all = ["yes", "wait", "detach"])]
+    pub plan: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Wait for the outcome, but no longer than this (30m when no length is given); on by itself in a terminal
+    #[arg(long, value_name = "LENGTH", num_args = 0..=1, require_equals = true, default_missing_value = "30m", value_parser = moment::length)]
+    pub wait: Option<Duration>,
+    /// Do not wait for the outcome
+    #[arg(long, conflicts_with = "wait")]
+    pub detach: bool,
+}
+
 /// `deploy`
 #[derive(Debug, Args)]
 pub(crate) struct DeployArgs {
@@ -56,6 +97,9 @@ pub(crate) struct DeployArgs {
     /// Host that images are built on; a host of the mesh is chosen when absent
     #[arg(long, value_name = "HOST", conflicts_with = "check", add = ArgValueCompleter::new(complete::hosts))]
     pub build_on: Option<String>,
+    /// Take over the running containers of this compose project: `HOST/PROJECT`; see `omni adopt`
+    #[arg(long, value_name = "PROJECT")]
+    pub adopt: Option<String>,
     /// Only read the files: print what they come to
     #[arg(long, conflicts_with_all = ["plan", "yes", "wait", "detach"])]
     pub check: bool,

@@ -1,6 +1,7 @@
 //! One file for each verb. Each takes what was typed, the session and the printer, and returns how it ended.
 
 pub(crate) mod account;
+pub(crate) mod adopt;
 pub(crate) mod alerts;
 pub(crate) mod apps;
 pub(crate) mod audit;
@@ -53,7 +54,8 @@ mod tests {
         firing[0].summary = Some(long("shop"));
         let mut users = fixtures::users();
         users[1].name = long("bob");
-        let tables: [(&str, Table); 15] = [
+        let tables: [(&str, Table); 16] = [
+            ("adopt", adopt::table(&fixtures::projects())),
             ("users", users::table(&users, now)),
             ("backup status", backup::status::table(&fixtures::backup_status(), now)),
             ("backup list", backup::runs::table(&fixtures::runs(), now)),

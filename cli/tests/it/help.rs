@@ -23,6 +23,7 @@ const VERBS: [&str; 94] = [
     "hosts undrain",
     "hosts rm",
     "deploy",
+    "adopt",
     "apps",
     "apps show",
     "releases",
@@ -137,6 +138,8 @@ fn nonsense_is_bad_usage() {
         "rm",
         "stop shop --wait=soon",
         "deploy --plan --yes",
+        "adopt shop",
+        "adopt --host web-1 shop --write x --yes",
     ];
     for line in lines {
         let run = world.omni(line);

@@ -78,6 +78,14 @@ pub enum AgentRequest {
     /// [`FilesOrder`](crate::domain::backup::FilesOrder), answered by [`ReplyFrame::Files`]. Holds secrets: it is kept in
     /// memory only.
     Files(Hidden),
+    /// A compose project of the host, by name; answered by [`ReplyFrame::Project`]. Agents that know this also take over the
+    /// containers that a specification names as adopted.
+    Project {
+        /// Its name, as the label of its containers has it.
+        name: String,
+        /// Files to read beside those that its containers name: absolute paths in its folder.
+        files: Vec<String>,
+    },
 }
 
 /// Most bytes of an order to build.
@@ -163,4 +171,6 @@ pub enum ReplyFrame {
     Image(ImageReply),
     /// Entries of a folder by name, at most [`MAX_FILES_PER_FRAME`]; more frames may follow.
     Files(Vec<FileEntry>),
+    /// The next bytes of a project: JSON of [`FoundProject`](crate::domain::FoundProject).
+    Project(Vec<u8>),
 }

@@ -58,6 +58,9 @@ pub(crate) const TABLE: &[(&str, &str, Access, Span)] = &[
     ("DELETE", "/api/v1/hosts/{host}", Needs(Admin), Whole),
     ("GET", "/api/v1/hosts/{host}/metrics", Needs(Viewer), Any),
     ("GET", "/api/v1/hosts/{host}/processes", Needs(Viewer), Whole),
+    ("GET", "/api/v1/hosts/{host}/projects", Needs(Viewer), Whole),
+    // With the values of its variables.
+    ("GET", "/api/v1/hosts/{host}/projects/{project}", Needs(Operator), Whole),
     ("GET", "/api/v1/metrics/live", Socket(Viewer), Any),
     ("GET", "/api/v1/containers", Needs(Viewer), Any),
     ("GET", "/api/v1/containers/{host}/{container}", Needs(Viewer), Any),

@@ -93,7 +93,8 @@ async fn plan(
     Fresh(state): Fresh,
     Write { call, body, .. }: Write<Deploy>,
 ) -> Result<Answer<DeployPlan>, ApiError> {
-    Ok(Answer::at(state.index, api.app.plan_deploy(&state, &call, &body)?))
+    let taking = api.app.taking(&state, &call, body.adopt.as_ref()).await?;
+    Ok(Answer::at(state.index, api.app.plan_deploy(&state, &call, &body, taking.as_ref())?))
 }
 
 /// Show an app

@@ -37,6 +37,7 @@ mod oidc;
 mod openapi;
 mod pages;
 mod probes;
+mod projects;
 mod prometheus;
 mod repositories;
 mod router;

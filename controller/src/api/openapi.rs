@@ -5,8 +5,8 @@ use super::access::{Access, access};
 use super::extract::IDEMPOTENCY_KEY;
 use super::{
     Api, alerts, apps, audit, backups, builds, cluster, containers, controllers, environments, events, exec,
-    hosts, images, logs, metrics, moves, oidc, probes, prometheus, repositories, secrets, sessions, systems,
-    tokens, users, who,
+    hosts, images, logs, metrics, moves, oidc, probes, projects, prometheus, repositories, secrets, sessions,
+    systems, tokens, users, who,
 };
 use crate::state::ApiRole;
 use axum::http::Method;
@@ -86,6 +86,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Api>> {
         .merge(containers::routes())
         .merge(builds::routes())
         .merge(images::routes())
+        .merge(projects::routes())
         .merge(logs::routes())
         .merge(exec::routes())
         .merge(events::routes())

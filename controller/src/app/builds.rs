@@ -11,7 +11,7 @@ use crate::state::{AppKey, Host, HostStatus, State, secret_context};
 use bytes::Bytes;
 use omni_common::api::v1::{BuildStart, MAX_BUILD_CONTEXT, ProjectBuild, ReadQuery};
 use omni_common::domain::app::{
-    BuildContext, BuildOrder, BuiltName, MAX_BUILD_REGISTRIES, PullPolicy, Service,
+    AppSpec, BuildContext, BuildOrder, BuiltName, MAX_BUILD_REGISTRIES, PullPolicy, Service,
 };
 use omni_common::domain::backup::Hidden;
 use omni_common::domain::{Registry, RegistryLogin};
@@ -217,8 +217,12 @@ pub(super) fn take_built(
         service.image = Some(image.clone());
         service.pull_policy = Some(PullPolicy::Build);
     }
-    let without = reading.spec.services.iter().find(|(_, service)| service.image.is_none());
-    match without {
+    Ok(())
+}
+
+/// Whether each service has an image to run. One whose containers were adopted has theirs.
+pub(super) fn check_images(spec: &AppSpec) -> Result<(), AppError> {
+    match spec.services.iter().find(|(_, service)| service.image.is_none()) {
         None => Ok(()),
         Some((name, _)) => Err(AppError::invalid(
             format!("services.{name}.image"),

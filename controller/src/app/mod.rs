@@ -9,6 +9,7 @@
 //! HTTP. What it needs from the rest of the controller is named in [`ports`].
 
 mod access;
+pub(crate) mod adoption;
 mod agent;
 mod alerts;
 mod apps;
@@ -44,7 +45,7 @@ mod protection;
 mod push;
 mod reads;
 mod refusals;
-mod releases;
+pub(crate) mod releases;
 mod repositories;
 mod restores;
 mod scrape;
@@ -61,6 +62,7 @@ mod writes;
 pub(crate) mod testing;
 
 pub use access::{Denied, Principal};
+pub use adoption::Taking;
 pub use builds::{BuildInputs, BuildOutputs, ImageBuild};
 pub use error::AppError;
 pub use events::{EventStep, EventTail};

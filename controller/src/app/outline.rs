@@ -1,5 +1,6 @@
 //! What placing needs to know of a release, taken out of its specification.
 
+use crate::rollout::adopted_from;
 use crate::state::{Failover, Gpus, Group, HostPort, Mode, OnFailure, Order, Tier, UpdateRules};
 use omni_common::domain::app::{
     self as spec, AppSpec, DataSource, FailoverMode, GpuCount, GpuNeed, GroupMode, GroupName, HostProperty,
@@ -40,7 +41,7 @@ fn outline(app: &AppSpec, name: &GroupName, group: &spec::Group) -> Group {
         memory: group.resources.memory_bytes,
         gpus: group.resources.gpus.iter().map(gpus).collect(),
         ports: group.ports.iter().filter(|port| port.port == port.last).map(port).collect(),
-        constraints: group.constraints.iter().map(constraint).collect(),
+        constraints: group.constraints.iter().map(constraint).chain(adopted(app, group)).collect(),
         spread: group.spread.iter().map(property).collect(),
         region: group.region.clone(),
         max_per_host: group.max_per_host.unwrap_or(0),
@@ -58,6 +59,13 @@ fn outline(app: &AppSpec, name: &GroupName, group: &spec::Group) -> Group {
         update: rules(&group.update, group, app),
         rollback: rules(&group.rollback, group, app),
     }
+}
+
+/// Where the group runs that is taken over from a compose project.
+fn adopted(app: &AppSpec, group: &spec::Group) -> Option<String> {
+    let adopted = app.adopted.as_ref()?;
+    let runs = adopted.containers.values().any(|one| group.services.contains(&one.service));
+    runs.then(|| adopted_from(adopted.host, &adopted.project))
 }
 
 /// Groups whose services this one's services wait for.

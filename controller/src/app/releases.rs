@@ -1,5 +1,6 @@
 //! Releases: read a project, plan, deploy, look back.
 
+use super::adoption::{self, Taking};
 use super::apps::{NoIds, find_app, view};
 use super::{App, AppError, Call, View, builds, outline};
 use crate::ingest::content_context;
@@ -52,8 +53,14 @@ impl App {
     }
 
     /// What deploying a project would do.
-    pub fn plan_deploy(&self, state: &State, call: &Call, body: &Deploy) -> Result<DeployPlan, AppError> {
-        let read = self.read_for(state, call, body)?;
+    pub fn plan_deploy(
+        &self,
+        state: &State,
+        call: &Call,
+        body: &Deploy,
+        taking: Option<&Taking>,
+    ) -> Result<DeployPlan, AppError> {
+        let read = self.read_for(state, call, body, taking)?;
         let before = state.apps.get(&read.key);
         let current = before.and_then(|app| app.wanted());
         let changes = match current {
@@ -98,7 +105,10 @@ impl App {
                 .filter(|waiting| own(&waiting.group))
                 .map(ToString::to_string)
                 .collect(),
-            notes: notes(&read.reading.notes),
+            notes: notes(&read.reading.notes)
+                .into_iter()
+                .chain(taking.into_iter().flat_map(|taking| taking.notes(&read.reading.spec)))
+                .collect(),
             revision: before.map_or(0, |app| app.revision),
         })
     }
@@ -112,7 +122,8 @@ impl App {
         expect: Option<u64>,
     ) -> Result<View<AppView>, AppError> {
         let state = self.read(ReadQuery::default()).await?;
-        let read = self.read_for(&state, call, body)?;
+        let taking = self.taking(&state, call, body.adopt.as_ref()).await?;
+        let read = self.read_for(&state, call, body, taking.as_ref())?;
         let command = match state.apps.get(&read.key).filter(|app| stands(app, &read.spec)) {
             Some(app) if app.goal == Goal::Run && expect.is_none_or(|expect| expect == app.revision) => {
                 return Ok(View { index: state.index, body: view(&state, app, &BTreeMap::new()) });
@@ -145,8 +156,7 @@ impl App {
         number: u64,
     ) -> Result<AppSpec, AppError> {
         let release = find_release(state, environment, name, number)?;
-        let value = self.spec_value(state, release)?;
-        serde_json::from_value(value).map_err(|_| AppError::Content(release.spec.clone()))
+        self.spec_of(state, release)
     }
 
     /// What differs between two releases.
@@ -164,7 +174,13 @@ impl App {
     }
 
     /// Reads what is to be deployed, with the secrets that it calls external.
-    fn read_for(&self, state: &State, call: &Call, body: &Deploy) -> Result<Read, AppError> {
+    fn read_for(
+        &self,
+        state: &State,
+        call: &Call,
+        body: &Deploy,
+        taking: Option<&Taking>,
+    ) -> Result<Read, AppError> {
         for (pointer, text) in [("source", &body.source), ("note", &body.note)] {
             if text.as_ref().is_some_and(|text| text.len() > MAX_REMARK) {
                 return Err(AppError::invalid(pointer, format!("at most {MAX_REMARK} bytes")));
@@ -177,8 +193,33 @@ impl App {
         call.check_app(&key)?;
         builds::take_built(environment, &mut reading, &body.project.built)?;
         self.take_external_secrets(state, &key, &mut reading)?;
+        let wanted = state.apps.get(&key).and_then(|app| app.wanted());
+        match taking {
+            Some(taking) => {
+                taking.apply(&mut reading.spec)?;
+                // A call that is repeated finds its own release.
+                let other = wanted.is_none_or(|release| release.spec != reading.spec.digest());
+                if state.apps.contains_key(&key) && other {
+                    return Err(AppError::NotHere(format!(
+                        "{key} is an app already: adopt the project under another name, or in another environment"
+                    )));
+                }
+            }
+            None => {
+                if let Some(release) = wanted {
+                    adoption::carry(&self.spec_of(state, release)?, &mut reading.spec);
+                }
+            }
+        }
+        builds::check_images(&reading.spec)?;
         let spec = reading.spec.digest();
-        Ok(Read { key, spec, reading })
+        let source = body.source.clone().or_else(|| taking.map(Taking::source));
+        Ok(Read { key, spec, reading, source })
+    }
+
+    fn spec_of(&self, state: &State, release: &Release) -> Result<AppSpec, AppError> {
+        let value = self.spec_value(state, release)?;
+        serde_json::from_value(value).map_err(|_| AppError::Content(release.spec.clone()))
     }
 
     fn create(
@@ -200,7 +241,7 @@ impl App {
             files: read.reading.files.keys().cloned().collect(),
             contents,
             groups: outline::groups(&read.reading.spec),
-            source: body.source.clone(),
+            source: read.source.clone(),
             note: body.note.clone(),
             expect,
         })))
@@ -246,13 +287,15 @@ struct Read {
     key: AppKey,
     spec: ContentDigest,
     reading: Reading,
+    /// Where it comes from.
+    source: Option<String>,
 }
 
 fn environment(named: Option<&str>) -> &str {
     named.unwrap_or(DEFAULT_ENVIRONMENT)
 }
 
-fn input(project: &Project, environment: &str) -> Result<Input, AppError> {
+pub(crate) fn input(project: &Project, environment: &str) -> Result<Input, AppError> {
     let mut files: BTreeMap<String, ProjectFile> = BTreeMap::new();
     for (path, file) in &project.files {
         let bytes = STANDARD.decode(&file.content).map_err(|error| {

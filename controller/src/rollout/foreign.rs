@@ -1,20 +1,30 @@
 //! What containers that omni does not own take of a host.
 
 use crate::state::HostPort;
-use omni_common::domain::{Container, ContainerState, GpuSample, HostSample, LABEL_ALLOCATION};
-use std::collections::{BTreeMap, BTreeSet};
+use omni_common::domain::{
+    Container, ContainerSample, ContainerState, GpuSample, HostSample, LABEL_ALLOCATION,
+    LABEL_COMPOSE_PROJECT,
+};
+use std::collections::BTreeMap;
 
 /// What omni does not own on a host, as its gateway sees it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Foreign {
-    /// CPU that foreign containers use, thousandths of a core.
+    /// What foreign containers take, by their compose project; those of none under an empty name.
+    pub projects: BTreeMap<String, Taken>,
+    /// What processes outside omni's containers take of cards, by index.
+    pub gpus: BTreeMap<u32, ForeignGpu>,
+}
+
+/// What containers take of a host.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Taken {
+    /// CPU that they use, thousandths of a core.
     pub millicores: u64,
     /// Memory that they use, bytes.
     pub memory: u64,
     /// Ports that they hold.
     pub ports: Vec<HostPort>,
-    /// What processes outside omni's containers take of cards, by index.
-    pub gpus: BTreeMap<u32, ForeignGpu>,
 }
 
 /// What is taken of one card.
@@ -33,18 +43,35 @@ const DRAWS: u64 = 8;
 impl Foreign {
     /// Sums up a host's foreign containers.
     pub fn of(containers: &BTreeMap<String, Container>, sample: Option<&HostSample>) -> Self {
-        let others: Vec<&Container> = containers.values().filter(|container| is_foreign(container)).collect();
-        let ids: BTreeSet<&str> = others.iter().map(|container| container.id.as_str()).collect();
-        let mut sum =
-            Self { ports: others.iter().flat_map(|container| ports(container)).collect(), ..Self::default() };
-        let readings = sample.into_iter().flat_map(|sample| &sample.containers);
-        for reading in readings.filter(|reading| ids.contains(reading.id.as_str())) {
-            // A percent of one core is ten thousandths of it.
-            sum.millicores += (f64::from(reading.cpu_percent.unwrap_or(0.0)) * 10.0).max(0.0) as u64;
-            sum.memory += reading.memory_used.unwrap_or(0);
+        let mut sum = Self::default();
+        let readings: BTreeMap<&str, &ContainerSample> = sample
+            .into_iter()
+            .flat_map(|sample| &sample.containers)
+            .map(|reading| (reading.id.as_str(), reading))
+            .collect();
+        for container in containers.values().filter(|container| is_foreign(container)) {
+            let project = container.labels.get(LABEL_COMPOSE_PROJECT).cloned().unwrap_or_default();
+            let taken = sum.projects.entry(project).or_default();
+            taken.ports.extend(ports(container));
+            if let Some(reading) = readings.get(container.id.as_str()) {
+                // A percent of one core is ten thousandths of it.
+                taken.millicores += (f64::from(reading.cpu_percent.unwrap_or(0.0)) * 10.0).max(0.0) as u64;
+                taken.memory += reading.memory_used.unwrap_or(0);
+            }
         }
         let cards = sample.into_iter().flat_map(|sample| &sample.gpus);
         sum.gpus = cards.map(|card| (card.index, foreign_gpu(card, containers))).collect();
+        sum
+    }
+
+    /// What is taken by others than these projects.
+    pub(super) fn without(&self, adopted: impl Fn(&str) -> bool) -> Taken {
+        let mut sum = Taken::default();
+        for (_, taken) in self.projects.iter().filter(|(project, _)| !adopted(project)) {
+            sum.millicores += taken.millicores;
+            sum.memory += taken.memory;
+            sum.ports.extend(taken.ports.iter().cloned());
+        }
         sum
     }
 }
@@ -83,7 +110,32 @@ fn ports(container: &Container) -> impl Iterator<Item = HostPort> {
 mod tests {
     use super::*;
     use crate::app::testing::container;
-    use omni_common::domain::GpuProcess;
+    use omni_common::domain::{GpuProcess, Port};
+
+    #[test]
+    fn a_project_that_is_taken_over_takes_nothing_from_others() {
+        let one = |id: &str, project: Option<&str>, port| {
+            let mut one = container(id, id);
+            let label = |project: &str| (LABEL_COMPOSE_PROJECT.to_owned(), project.to_owned());
+            one.labels.extend(project.map(label));
+            one.ports.push(Port {
+                host_ip: None,
+                host_port: Some(port),
+                container_port: 80,
+                protocol: "tcp".to_owned(),
+            });
+            (id.to_owned(), one)
+        };
+        let all = [one("a", Some("shop"), 80), one("b", Some("wiki"), 81), one("c", None, 82)].into();
+        let foreign = Foreign::of(&all, None);
+        let ports = |adopted: &str| {
+            let taken = foreign.without(|project| project == adopted);
+            let mut ports: Vec<u16> = taken.ports.iter().map(|port| port.port).collect();
+            ports.sort_unstable();
+            ports
+        };
+        assert_eq!((ports("shop"), ports("other")), (vec![81, 82], vec![80, 81, 82]));
+    }
 
     #[test]
     fn a_card_belongs_to_whoever_works_on_it() {

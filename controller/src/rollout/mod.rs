@@ -10,6 +10,7 @@
 //! A deployment needs no path of its own: the gate names slots to be filled afresh, and the scheduler fills them as it
 //! fills those of a lost host. What a slot is filled with is always the app's wanted release.
 
+mod adopted;
 mod foreign;
 mod gate;
 mod plan;
@@ -18,6 +19,7 @@ mod problem;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use adopted::mark as adopted_from;
 pub use foreign::{Foreign, ForeignGpu};
 pub use gate::{End, Failure, Filling, Gate, SlotKey, gate};
 pub use plan::{Decision, Ids, decide, problem_of};

@@ -1,5 +1,6 @@
 //! The replicated state in the scheduler's terms.
 
+use super::adopted;
 use super::foreign::Foreign;
 use super::gate::Gate;
 use crate::state::{
@@ -42,9 +43,11 @@ fn hosts(state: &State, foreign: &BTreeMap<HostId, Foreign>, now: Time) -> Vec<s
     let controllers: BTreeSet<&str> =
         state.controllers.values().map(|controller| controller.name.as_str()).collect();
     let unknown = Foreign::default();
+    let adopted = adopted::projects(state);
     let one = |host: &Arc<crate::state::Host>| {
         let facts = host.facts.as_ref();
         let others = foreign.get(&host.id).unwrap_or(&unknown);
+        let taken = others.without(|project| adopted.contains(&(host.id, project.to_owned())));
         sched::Host {
             region: host.region.as_deref().map(Arc::from),
             zone: host.zone.as_deref().map(Arc::from),
@@ -66,9 +69,9 @@ fn hosts(state: &State, foreign: &BTreeMap<HostId, Foreign>, now: Time) -> Vec<s
             millicores: facts.map_or(0, |facts| u64::from(facts.cpus) * 1_000),
             memory: facts.map_or(0, |facts| facts.memory_total),
             gpus: facts.map(|facts| gpus(facts, others)).unwrap_or_default(),
-            foreign_millicores: others.millicores,
-            foreign_memory: others.memory,
-            foreign_ports: others.ports.iter().filter_map(port).collect(),
+            foreign_millicores: taken.millicores,
+            foreign_memory: taken.memory,
+            foreign_ports: taken.ports.iter().filter_map(port).collect(),
             ..sched::Host::new(host.id, &host.name)
         }
     };
@@ -139,7 +142,7 @@ fn groups<'a>(
         let key = group_key(&app.key, name);
         let renew = gate.into_iter().flat_map(|gate| &gate.renew).filter(|(own, _)| own == name);
         let renew = renew.map(|(_, slot)| *slot).chain(moves_on(state, app, name));
-        let pinned = pinned_to(state, &app.key, name);
+        let pinned = pinned_to(state, &app.key, name).or_else(|| adopted::pinned_to(app, group));
         sched::Group {
             mode: match app.replicas(name, group) {
                 // It holds still while its data moves.

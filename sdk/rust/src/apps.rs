@@ -6,9 +6,9 @@ use crate::call::Call;
 use crate::client::Client;
 use crate::error::Result;
 use omni_common::api::v1::{
-    AcceptLoss, AppView, AppsQuery, Change, ConfirmMove, Deploy, DeployPlan, DiffQuery, Explanation,
-    MovePlan, Page, ProjectReading, ReadProject, ReleaseView, RemoveAppQuery, Rollback, StartMove,
-    SteerAction, SteerDeployment, UpdateApp,
+    AcceptLoss, AppView, AppsQuery, Change, ConfirmMove, DefinitionQuery, Deploy, DeployPlan, DiffQuery,
+    Explanation, HostProject, MovePlan, Page, ProjectDefinition, ProjectReading, ReadProject, ReleaseView,
+    RemoveAppQuery, Rollback, StartMove, SteerAction, SteerDeployment, UpdateApp,
 };
 use omni_common::domain::app::AppSpec;
 use omni_common::ids::DeploymentId;
@@ -37,6 +37,26 @@ impl Client {
     /// zero stands for an app that is not there yet.
     pub async fn deploy(&self, body: &Deploy, revision: Option<u64>) -> Result<AppView> {
         self.write(Call::change(Method::POST, &APPS).body(body).if_revision(revision)).await
+    }
+}
+
+/// From a compose project that runs to an app.
+impl Client {
+    /// The compose projects of a host.
+    pub async fn host_projects(&self, host: &str) -> Result<Vec<HostProject>> {
+        let call = Call::get(&["api", "v1", "hosts", host, "projects"]);
+        let page: Page<HostProject> = self.read(call).await?;
+        Ok(page.items)
+    }
+
+    /// The definition of one, as it can be deployed with `adopt`; its variables' values included.
+    pub async fn project_definition(
+        &self,
+        host: &str,
+        project: &str,
+        query: &DefinitionQuery,
+    ) -> Result<ProjectDefinition> {
+        self.read(Call::get(&["api", "v1", "hosts", host, "projects", project]).with(query)).await
     }
 }
 

@@ -1,6 +1,7 @@
 //! The testbed's own test: what every test on it stands on. Below it, the tests of omni's own programs; they
 //! are here so that nextest runs them one at a time, even those that need no host.
 
+mod adopt;
 mod alerts;
 mod backups;
 mod builds;

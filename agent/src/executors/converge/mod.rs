@@ -10,7 +10,8 @@
 //! told it), `phase` (how a container and an allocation are doing), `plan`, `steps`. Only `run/` does anything, and it
 //! decides nothing.
 //!
-//! What never happens here: a container, network or volume without this host's label is never changed or removed; a volume
+//! What never happens here: a container, network or volume without this host's label is never changed or removed, unless a
+//! release names the container as one to be taken over; a volume
 //! is never removed; an exclusive container is never started without a valid lease; nothing that runs is stopped for a
 //! release whose images and files are not on the host.
 
@@ -58,6 +59,9 @@ impl Converger {
         holds: Arc<Holds>,
         clock: Arc<dyn Clock>,
     ) -> Self {
+        for (id, labels) in depot.adopted() {
+            docker.containers().adopt(&id, labels);
+        }
         let shared = Shared {
             host: host.to_string(),
             depot,

@@ -56,6 +56,28 @@ pub const PRE_STOP: &str = "omni.pre_stop";
 pub const RESTART: &str = "omni.restart";
 /// Ids of the containers whose namespaces or volumes it shares.
 pub const JOINS: &str = "omni.joins";
+/// The compose project that a container was taken over from. No engine knows this one: see `plan/adopt.rs`.
+pub const ADOPTED: &str = "omni.adopted";
+/// What omni says on its containers, and lays over those that it has taken over.
+pub const OWN: &[&str] = &[
+    APP,
+    ENVIRONMENT,
+    GROUP,
+    SERVICE,
+    SLOT,
+    NUMBER,
+    RELEASE,
+    ALLOCATION,
+    HOST,
+    EPOCH,
+    DEFINITION,
+    EXCLUSIVE,
+    ORDER,
+    STOP_GRACE,
+    PRE_STOP,
+    RESTART,
+    JOINS,
+];
 /// The network's name in the app.
 pub const NETWORK: &str = "omni.network";
 /// The volume's name in the app.

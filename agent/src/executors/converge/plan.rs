@@ -14,8 +14,10 @@
 //!   the containers of an allocation that is no longer desired where their definition is the same; all others of it make
 //!   way, but not before everything that the new release needs is on the host: an image that cannot be pulled stops
 //!   nothing.
-//! - What no label of omni's is on is never touched. It can only be in the way, and then the allocation fails by name.
+//! - What no label of omni's is on is never touched. It can only be in the way, and then the allocation fails by name; or the
+//!   release names it as one to be taken over (`adopt.rs`).
 
+mod adopt;
 mod going;
 
 use super::definition::{self, DEFAULT_NETWORK, Definition, Scene};
@@ -189,6 +191,9 @@ impl<'a> Planner<'a> {
     /// Says what the allocation is to have, and takes over what is there of it.
     fn lay(&mut self, wish: &'a Wish) -> Result<Laid<'a>, Verdict> {
         let (spec, group, definitions) = self.target(wish)?;
+        if let Some(verdict) = self.adopt(wish, spec, &definitions) {
+            return Err(verdict);
+        }
         Ok(Laid { spec, group, matched: self.matched(&wish.allocation, spec, definitions) })
     }
 
@@ -558,7 +563,9 @@ impl<'a> Planner<'a> {
                 self.push(Some(allocation.id), action, &mut unused);
             }
             let free = !self.view.containers.iter().any(|container| container.name == definition.name);
-            if own.container.name != definition.name && free {
+            // What was taken over keeps the name by which people know it.
+            let adopted = own.container.labels.contains_key(names::ADOPTED);
+            if own.container.name != definition.name && free && !adopted {
                 let action = Action::Rename { target: target(own), to: definition.name.clone() };
                 self.push(Some(allocation.id), action, &mut unused);
             }

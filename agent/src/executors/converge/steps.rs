@@ -5,7 +5,7 @@
 
 use super::definition::Definition;
 use super::mounts::OnHost;
-use bollard::models::EndpointSettings;
+use bollard::models::{EndpointSettings, RestartPolicy};
 use omni_common::domain::app::{Hook, NetworkSpec, PullPolicy, VolumeSpec};
 use omni_common::ids::AllocationId;
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,6 +39,15 @@ pub enum Action {
         name: String,
         /// As this.
         definition: Box<Definition>,
+    },
+    /// A container that runs already is taken over as it is.
+    Adopt {
+        /// The container.
+        target: Target,
+        /// What its labels would say.
+        labels: BTreeMap<String, String>,
+        /// When the engine starts it again from now on.
+        restart: RestartPolicy,
     },
     /// A container is joined to a network.
     Connect {
@@ -124,6 +133,7 @@ impl Step {
             Action::Create { definition, .. } => {
                 format!("create {} {}", definition.service, definition.number)
             }
+            Action::Adopt { target, .. } => format!("adopt {}", target.id),
             Action::Connect { target, network, .. } => format!("connect {} {network}", target.id),
             Action::Start { target, .. } => format!("start {}", target.id),
             Action::Stop { target, .. } => format!("stop {}", target.id),
@@ -161,6 +171,7 @@ impl Step {
             Action::Pull { .. } => "pull",
             Action::Lay(_) => "lay",
             Action::Create { .. } => "create",
+            Action::Adopt { .. } => "adopt",
             Action::Connect { .. } => "connect",
             Action::Start { .. } => "start",
             Action::Stop { .. } => "stop",

@@ -33,7 +33,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 const LOOKS: usize = 120;
 
 /// Images to build, by the services that they are for.
-pub(super) struct Builds {
+#[derive(Default)]
+pub(in crate::commands) struct Builds {
     app: AppName,
     host: Option<String>,
     wanted: Vec<Wanted>,

@@ -23,11 +23,11 @@ use crate::printer::Printer;
 use crate::session::{Session, confirm};
 use crate::settings::process_variable;
 use anyhow::{Context as _, Result};
-use build::Builds;
+pub(super) use build::Builds;
 pub(crate) use context::ContextError;
 pub(crate) use find::FindError;
 use find::find;
-use omni_common::api::v1::{AppStatus, Deploy, Project, ProjectReading, ReadProject};
+use omni_common::api::v1::{Adopt, AppStatus, Deploy, Project, ProjectReading, ReadProject};
 use omni_sdk::Error as SdkError;
 pub(crate) use pack::PackError;
 use pack::Packer;
@@ -60,7 +60,9 @@ pub(crate) async fn run(args: &DeployArgs, session: &Session, out: &mut Printer)
         return Ok(ExitStatus::Done);
     }
     let app = AppName { environment: asked.environment.clone(), name: reading.name.clone() };
-    let builds = Builds::look(reading.builds, app, &packer, args, session).await?;
+    // What is taken over runs the images that it has.
+    let wanted = if args.adopt.is_some() { Vec::new() } else { reading.builds };
+    let builds = Builds::look(wanted, app, &packer, args, session).await?;
     project.built = builds.names();
     builds.tell(out);
     let folder = found.files.first().and_then(|file| file.parent()).unwrap_or(&here);
@@ -69,19 +71,55 @@ pub(crate) async fn run(args: &DeployArgs, session: &Session, out: &mut Printer)
         None => source::of_folder(folder).await,
     };
     let environment = Some(asked.environment.clone());
-    let body = Deploy { project, environment, source, note: args.note.clone() };
-    let result = deploy(args, &body, &builds, session, out).await;
+    let adopt = args.adopt.as_deref().map(adopted).transpose()?;
+    let body = Deploy { project, environment, source, note: args.note.clone(), adopt };
+    let result = deploy(&How::from(args), &body, &builds, session, out).await;
     result.map_err(|error| places.explain(error))
 }
 
-async fn deploy(
-    args: &DeployArgs,
+/// `HOST/PROJECT`.
+fn adopted(text: &str) -> Result<Adopt, Failure> {
+    match text.split_once('/') {
+        Some((host, project)) if !host.is_empty() && !project.is_empty() => {
+            Ok(Adopt { host: host.to_owned(), project: project.to_owned() })
+        }
+        _ => Err(Failure::Usage(format!("`--adopt {text}` names no project: write `--adopt HOST/PROJECT`"))),
+    }
+}
+
+/// How far it goes, and whether it asks and waits.
+pub(crate) struct How {
+    /// Only print what would be done.
+    pub(crate) plan: bool,
+    /// Do not ask.
+    pub(crate) yes: bool,
+    /// Do not wait.
+    pub(crate) detach: bool,
+    /// Wait so long.
+    pub(crate) wait: Option<Duration>,
+}
+
+impl From<&DeployArgs> for How {
+    fn from(args: &DeployArgs) -> Self {
+        Self { plan: args.plan, yes: args.yes, detach: args.detach, wait: args.wait }
+    }
+}
+
+/// Plans, asks, deploys and follows.
+pub(crate) async fn deploy(
+    args: &How,
     body: &Deploy,
     builds: &Builds,
     session: &Session,
     out: &mut Printer,
 ) -> Result<ExitStatus> {
     let plan = session.client.plan_deploy(body).await?;
+    if body.adopt.is_some() && out.for_people() {
+        // What is taken over belongs to what is shown before anybody is asked.
+        for note in &plan.notes {
+            out.note(&format!("{}: {}", note.place, note.message));
+        }
+    }
     if args.plan {
         out.text(&plan, |look| plan::draw(&plan, look))?;
         return Ok(if plan::is_idle(&plan) { ExitStatus::Done } else { ExitStatus::Changes });
@@ -96,7 +134,11 @@ async fn deploy(
     if !args.yes && out.for_people() {
         out.talk_bytes(plan::draw(&plan, out.look().for_talk()).as_bytes());
     }
-    confirm(&format!("Deploy {name}?"), args.yes, out)?;
+    let question = match &body.adopt {
+        Some(adopt) => format!("Take over {} on {} as {name}?", adopt.project, adopt.host),
+        None => format!("Deploy {name}?"),
+    };
+    confirm(&question, args.yes, out)?;
     builds.run(session, out).await?;
     // Only if the app is still as it was when the plan was made.
     let app = session.client.deploy(body, Some(plan.revision)).await?;
@@ -112,7 +154,7 @@ async fn deploy(
 }
 
 /// How long the outcome is waited for: as typed, else on a terminal.
-fn wait(args: &DeployArgs, out: &Printer) -> Option<Duration> {
+fn wait(args: &How, out: &Printer) -> Option<Duration> {
     let by_itself = out.look().talk_is_terminal && out.for_people() && !args.detach;
     args.wait.or(by_itself.then_some(DEFAULT_WAIT))
 }
@@ -145,7 +187,7 @@ impl Asked {
     }
 }
 
-fn variable(text: &str) -> Result<(String, String), Failure> {
+pub(crate) fn variable(text: &str) -> Result<(String, String), Failure> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err(Failure::Usage(format!("`--set {text}` sets no variable: write `--set KEY=value`"))),
@@ -226,6 +268,13 @@ mod tests {
         assert_eq!(places("").local("shop/compose.yaml:3:5: services"), "compose.yaml:3:5: services");
         assert_eq!(places("apps/shop/").local("shop/x.yml:1:1"), "apps/shop/x.yml:1:1");
         assert_eq!(places("").local("project.name"), "project.name");
+    }
+
+    #[test]
+    fn a_project_to_adopt_is_named_with_its_host() {
+        let shop = Adopt { host: "web-1".to_owned(), project: "shop".to_owned() };
+        assert_eq!(adopted("web-1/shop"), Ok(shop));
+        assert!(adopted("shop").is_err() && adopted("/shop").is_err() && adopted("web-1/").is_err());
     }
 
     #[test]

@@ -65,6 +65,8 @@ pub(super) fn router() -> Router<Fake> {
         .route("/api/v1/apps/{environment}/{app}/diff", get(diff))
         .route("/api/v1/apps/{environment}/{app}/deployments/{deployment}", post(steer))
         .route("/api/v1/hosts/{host}/drain", post(drain))
+        .route("/api/v1/hosts/{host}/projects", get(projects))
+        .route("/api/v1/hosts/{host}/projects/{project}", get(definition))
         .route("/api/v1/environments", get(environments))
 }
 
@@ -152,6 +154,24 @@ async fn read(Json(body): Json<ReadProject>) -> Response {
     Json(reading).into_response()
 }
 
+/// Projects run on `web-1` alone.
+async fn projects(Path(host): Path<String>) -> Response {
+    match host.as_str() {
+        "web-1" => Json(Page::whole(fixtures::projects())).into_response(),
+        _ => not_found("host", &host),
+    }
+}
+
+async fn definition(
+    Path((host, project)): Path<(String, String)>,
+    Query(query): Query<DefinitionQuery>,
+) -> Response {
+    if host != "web-1" || project != "fresh" {
+        return not_found("project", &project);
+    }
+    Json(fixtures::definition(query.from.unwrap_or(DefinitionSource::Files))).into_response()
+}
+
 async fn plan(Json(body): Json<Deploy>) -> Response {
     if let Err(problem) = check(&body.project) {
         return *problem;
@@ -165,6 +185,13 @@ async fn plan(Json(body): Json<Deploy>) -> Response {
         }
         "fresh" => (plan.from, plan.revision) = (None, 0),
         _ => {}
+    }
+    if let Some(adopt) = &body.adopt {
+        if adopt.host != "web-1" || adopt.project != "fresh" {
+            return not_found("project", &adopt.project);
+        }
+        let message = "is taken over as it runs".to_owned();
+        plan.notes = vec![ReadingNote { place: "fresh_web_1".to_owned(), message }];
     }
     Json(plan).into_response()
 }

@@ -1,6 +1,6 @@
 //! Apps: what is to run, its releases, where it runs, and moves between releases.
 
-use super::{MoveView, OldDataView, ProjectBuild};
+use super::{Adopt, MoveView, OldDataView, ProjectBuild};
 use crate::clock::Time;
 use crate::domain::AllocationState;
 use crate::ids::{AllocationId, DeploymentId, HostId};
@@ -115,6 +115,9 @@ pub struct Deploy {
     /// What to remember about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// The compose project whose running containers become the app's; only for an app that is not there yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adopt: Option<Adopt>,
 }
 
 /// What a deployment would do.

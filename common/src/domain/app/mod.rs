@@ -4,13 +4,15 @@
 //! AppSpec ─┬─ groups    what is placed as one on a host, and by which rules
 //!          ├─ services  everything the agent needs to make the containers
 //!          ├─ networks, volumes, configs, secrets
-//!          └─ omni      backup, check and route, as written
+//!          ├─ omni      backup, check and route, as written
+//!          └─ adopted   the compose project that it was taken over from
 //! ```
 //!
 //! These values travel and are kept as canonical JSON bytes ([`AppSpec::to_canonical_json`]), never in the
 //! binary codec: a field at its default is left out, so a field added later changes no digest of an older release.
 //! File contents are not in it; they are named by digest.
 
+mod adopted;
 mod build;
 mod files;
 mod group;
@@ -22,6 +24,7 @@ mod process;
 mod service;
 mod spec;
 
+pub use adopted::*;
 pub use build::*;
 pub use files::*;
 pub use group::*;

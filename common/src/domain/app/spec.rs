@@ -1,7 +1,7 @@
 //! The whole app.
 
 use super::{
-    ConfigSource, ContentDigest, Group, GroupName, NetworkSpec, SecretSource, Service, ServiceName,
+    Adopted, ConfigSource, ContentDigest, Group, GroupName, NetworkSpec, SecretSource, Service, ServiceName,
     VolumeSpec, unset,
 };
 use serde::{Deserialize, Serialize};
@@ -43,6 +43,9 @@ pub struct AppSpec {
     /// What `x-omni` says about the app as a whole.
     #[serde(skip_serializing_if = "unset")]
     pub omni: OmniOptions,
+    /// The compose project that it was taken over from.
+    #[serde(skip_serializing_if = "unset")]
+    pub adopted: Option<Adopted>,
 }
 
 /// The parts of `x-omni` that other capabilities read: kept as written, known only to be objects.

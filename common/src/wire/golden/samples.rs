@@ -311,6 +311,10 @@ pub(super) fn agent_requests() -> Samples<AgentRequest> {
         ("load-image", AgentRequest::LoadImage),
         ("build", AgentRequest::Build(Hidden::new("{}"))),
         ("files", AgentRequest::Files(Hidden::new("{}"))),
+        (
+            "project",
+            AgentRequest::Project { name: "shop".to_owned(), files: vec!["/srv/shop/web.env".to_owned()] },
+        ),
     ]
 }
 
@@ -374,6 +378,7 @@ pub(super) fn reply_frames() -> Samples<ReplyFrame> {
         ("image", ReplyFrame::Image(ImageReply::Waiting)),
         ("files", ReplyFrame::Files(file_entries())),
         ("files-none", ReplyFrame::Files(Vec::new())),
+        ("project", ReplyFrame::Project(b"{}".to_vec())),
     ]
 }
 

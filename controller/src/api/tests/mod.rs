@@ -1,5 +1,6 @@
 //! The router over an [`App`](crate::app::App) in memory, with the real `apply`.
 
+mod adoption;
 mod alerts;
 mod apps;
 mod backups;

@@ -64,7 +64,7 @@ async fn shop() -> (Site, [HostId; 2]) {
     (site, hosts)
 }
 
-fn with_docker() -> HostFacts {
+pub(super) fn with_docker() -> HostFacts {
     let docker = DockerFacts {
         version: "20.10".into(),
         api_version: "1.41".into(),

@@ -22,6 +22,7 @@ fn filled(template: &str) -> String {
         .replace("{file}", "style.css")
         .replace("{id}", id)
         .replace("{host}", "nowhere")
+        .replace("{project}", "nothing")
         .replace("{container}", "nothing")
         .replace("{controller}", "99")
         .replace("{name}", "none")

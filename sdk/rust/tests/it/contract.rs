@@ -8,11 +8,11 @@ use axum::http::StatusCode;
 use omni_common::api::v1::{
     AcceptInvitation, AcceptLoss, AccessRole, AccessScope, AlertmanagerMessage, AlertsQuery, AppsQuery,
     AuditQuery, BackupDefaults, ChangePassword, CommaList, ConfirmMove, ContainersQuery, CreateApiToken,
-    CreateEnvironment, CreateJoinToken, CreateRepository, CreateUser, Deploy, DiffQuery, DrainHost,
-    EventFilter, EventsQuery, FilesQuery, HostsQuery, ImagesQuery, JoinRole, LivenessTimes, LogsQuery,
-    MetricsQuery, MetricsSource, PushQuery, PutSecret, ReadProject, Rollback, RunsQuery, SetOidc,
-    SnapshotsQuery, StartMove, StartRestore, StartRun, StartSession, SteerAction, TokensQuery, UpdateApp,
-    UpdateHost, UpdateUser, UsersQuery,
+    CreateEnvironment, CreateJoinToken, CreateRepository, CreateUser, DefinitionQuery, DefinitionSource,
+    Deploy, DiffQuery, DrainHost, EventFilter, EventsQuery, FilesQuery, HostsQuery, ImagesQuery, JoinRole,
+    LivenessTimes, LogsQuery, MetricsQuery, MetricsSource, PushQuery, PutSecret, ReadProject, Rollback,
+    RunsQuery, SetOidc, SnapshotsQuery, StartMove, StartRestore, StartRun, StartSession, SteerAction,
+    TokensQuery, UpdateApp, UpdateHost, UpdateUser, UsersQuery,
 };
 use omni_common::clock::Time;
 use omni_common::domain::backup::{Hidden, PolicyOptions, Span};
@@ -116,6 +116,9 @@ async fn read_everything(client: &Client) {
     client.container("x", "y").await.ok();
     let query = ImagesQuery { host: list("x"), q: Some("x".to_owned()), limit: number, cursor: None };
     client.images(query).await.ok();
+    client.host_projects("x").await.ok();
+    let query = DefinitionQuery { from: Some(DefinitionSource::Files) };
+    client.project_definition("x", "y", &query).await.ok();
     client.controllers().await.ok();
     client.controller(ControllerId(1)).await.ok();
     let query = TokensQuery { all: true, limit: number, cursor: None };

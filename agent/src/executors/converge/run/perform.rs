@@ -38,6 +38,15 @@ pub(super) async fn perform(shared: &Shared, leased: &Leased, step: &Step) -> Re
                 Err(error) => Err(error.into()),
             }
         }
+        Action::Adopt { target, labels, restart } => {
+            // First: an exclusive container that is omni's must not come back by itself.
+            engine.set_restart(&target.id, restart.clone()).await?;
+            let present = shared.docker.containers().ids();
+            let kept = shared.depot.adopt(target.id.clone(), labels.clone(), &present).await;
+            kept.map_err(Fault::passing)?;
+            shared.docker.containers().adopt(&target.id, labels.clone());
+            look(shared, &engine, &target.id).await
+        }
         Action::Connect { target, network, endpoint } => {
             engine.connect_network(network, &target.id, endpoint.as_ref().clone()).await?;
             look(shared, &engine, &target.id).await

@@ -9,7 +9,10 @@ use omni_common::clock::Time;
 use omni_common::domain::app::{
     AppSpec, Dependency, DependsCondition, Group, GroupName, Healthcheck, RestartPolicy, Service, ServiceName,
 };
-use omni_common::domain::{AllocationState, Container, ContainerState, Health, NetworkAddress, Port};
+use omni_common::domain::{
+    AllocationState, Container, ContainerState, Health, LABEL_COMPOSE_PROJECT, LABEL_COMPOSE_SERVICE,
+    NetworkAddress, Port,
+};
 use omni_common::ids::{AllocationId, HostId, RunId};
 use omni_common::wire::DesiredAllocation;
 use std::collections::{BTreeMap, BTreeSet};
@@ -168,6 +171,17 @@ impl World {
         self.containers.push(container);
     }
 
+    /// A container that compose made for a service of the project `shop`.
+    pub(super) fn composed(&mut self, service: &str, number: u32, port: Option<u16>) -> String {
+        let name = format!("shop_{service}_{number}");
+        self.foreign(&name, port);
+        let container = self.container(&name);
+        let labels = [(LABEL_COMPOSE_PROJECT, "shop"), (LABEL_COMPOSE_SERVICE, service)];
+        container.labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        container.networks = vec![NetworkAddress { network: "shop_default".to_owned(), address: None }];
+        container.id.clone()
+    }
+
     /// Does what is planned until nothing is left to do, and returns what was done since the last call.
     pub(super) fn settle(&mut self) -> Vec<String> {
         for _ in 0..200 {
@@ -248,6 +262,13 @@ impl World {
                     ..crate::sim::container(name)
                 });
                 format!("create {name}")
+            }
+            Action::Adopt { target, labels, .. } => {
+                let found = self.containers.iter_mut().find(|one| one.id == target.id).expect("it is there");
+                assert!(!found.labels.contains_key(names::ALLOCATION), "{} is somebody's", found.name);
+                assert!(found.labels.contains_key(LABEL_COMPOSE_PROJECT), "{} is no project's", found.name);
+                found.labels.extend(labels.clone());
+                format!("adopt {}", target.name)
             }
             Action::Connect { target, network, .. } => {
                 let place = NetworkAddress { network: network.clone(), address: None };
