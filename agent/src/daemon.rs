@@ -1,6 +1,6 @@
 //! `omni-agent run`: puts the parts of a real agent together and runs them until told to stop.
 
-use crate::backup::{Backups, Debts, FromGateway, RealDocker, Shared};
+use crate::backup::{Backups, Debts, FromGateway, Locksmith, RealDocker, Shared};
 use crate::collectors::Roots;
 use crate::config::Config;
 use crate::credentials::StoredCredentials;
@@ -92,13 +92,14 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), RunError
     );
     let docker_of_runs = RealDocker::new(docker.clone(), images.clone(), holds, clock.clone());
     let restic = find_restic(&config).await;
+    let locksmith = Locksmith { restic: restic.clone(), work: restic_folders(&config).1 };
     let shared = shared(&config, &ledger, docker_of_runs, restic, host_id, dirs, clock.clone())?;
     let doer = Backups::new(shared.with_states(Arc::new(FromGateway(images.clone()))));
     let runs = Runs::new(Some(Arc::new(doer)), Keeper::Ledger(ledger.clone()), clock.clone())?;
     let host = Host::start(Roots::default(), Some(history), clock.clone()).map_err(RunError::Collectors)?;
     let agent = Arc::new(Agent::new(Parts {
         network: network.clone(),
-        machine: Arc::new(LocalMachine::new(docker, host, images)),
+        machine: Arc::new(LocalMachine::new(docker, host, images).with_locksmith(locksmith)),
         workloads: Arc::new(workloads),
         runs: Arc::new(runs),
         book: Arc::new(Book::new(controllers, Some(ledger.clone()))),

@@ -351,6 +351,7 @@ impl Machine for SimHost {
             AgentRequest::Image(_) | AgentRequest::LoadImage => {
                 Err(Failure::unsupported("a simulated host has no images"))
             }
+            AgentRequest::Locks(_) => Err(Failure::unsupported("a simulated host has no restic")),
             AgentRequest::Exec(_) => Err(Failure::unsupported("a simulated host runs no programs")),
         };
         let ended = match answer {

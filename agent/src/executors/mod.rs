@@ -1,7 +1,7 @@
 //! Requests that reach this host: logs, programs in containers, history, processes, images. One stream each.
 //!
 //! ```text
-//! session/requests.rs ──AgentRequest──▶ serve ──▶ logs | exec | history | processes | images/
+//! session/requests.rs ──AgentRequest──▶ serve ──▶ logs | exec | history | processes | images/ | backup/locks.rs
 //!                                         ◀── ReplyFrame: Started, what was asked for, End | Failed
 //! ```
 //!
@@ -21,6 +21,7 @@ mod tests;
 pub(crate) use exec::end_program;
 pub use reply::{Ended, Failure, Reply, RequestStream};
 
+use crate::backup::Locksmith;
 use crate::docker::Handle;
 use crate::host::Host;
 use crate::images::Images;
@@ -32,12 +33,19 @@ pub struct Executors {
     docker: Handle,
     host: Host,
     images: Arc<Images>,
+    locksmith: Option<Locksmith>,
 }
 
 impl Executors {
     /// With the host's Docker engine, collectors, and part in handing on images.
     pub fn new(docker: Handle, host: Host, images: Arc<Images>) -> Self {
-        Self { docker, host, images }
+        Self { docker, host, images, locksmith: None }
+    }
+
+    /// With somebody who looks at repositories of backups.
+    #[must_use]
+    pub fn with_locksmith(self, locksmith: Locksmith) -> Self {
+        Self { locksmith: Some(locksmith), ..self }
     }
 
     /// Answers one request to its end.
@@ -51,6 +59,10 @@ impl Executors {
             AgentRequest::Processes => processes::run(&self.host, &mut stream).await,
             AgentRequest::Image(request) => self.images.send(request, &mut stream).await,
             AgentRequest::LoadImage => self.images.take_pushed(&mut stream).await,
+            AgentRequest::Locks(order) => match &self.locksmith {
+                Some(locksmith) => locksmith.serve(&order, &mut stream).await,
+                None => Err(Failure::unsupported("this host does no backups").into()),
+            },
         };
         stream.reply.conclude(ended).await;
     }

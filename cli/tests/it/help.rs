@@ -2,7 +2,7 @@
 
 use crate::fake::{Mood, World};
 
-const VERBS: [&str; 93] = [
+const VERBS: [&str; 94] = [
     "",
     "login",
     "logout",
@@ -60,6 +60,7 @@ const VERBS: [&str; 93] = [
     "backup repo check",
     "backup repo prune",
     "backup repo rm",
+    "backup repo unlock",
     "backup policy set",
     "backup defaults",
     "snapshots",

@@ -2,6 +2,7 @@
 
 use super::{ImageInput, ImageReply, ImageRequest};
 use crate::clock::Time;
+use crate::domain::backup::{HeldLock, Hidden};
 use crate::domain::{HostSample, Process};
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +66,9 @@ pub enum AgentRequest {
     Image(ImageRequest),
     /// Load a saved image, whose bytes follow; to agents with [`CAPABILITY_IMAGES`](super::CAPABILITY_IMAGES).
     LoadImage,
+    /// The locks of a repository: JSON of [`LocksOrder`](crate::domain::backup::LocksOrder); answered by
+    /// [`ReplyFrame::Locks`].
+    Locks(Hidden),
 }
 
 /// Later frames of a request stream, towards the agent.
@@ -106,6 +110,9 @@ pub struct LogLine {
     pub line: Vec<u8>,
 }
 
+/// Most locks that are told of one repository.
+pub const MAX_LOCKS: usize = 32;
+
 /// A log line longer than this is cut, bytes.
 pub const MAX_LOG_LINE: usize = 64 << 10;
 
@@ -144,4 +151,6 @@ pub enum ReplyFrame {
     End,
     /// A part of an image.
     Image(ImageReply),
+    /// The locks that a repository has, at most [`MAX_LOCKS`].
+    Locks(Vec<HeldLock>),
 }

@@ -28,6 +28,7 @@ mod external;
 mod health;
 mod hosts;
 mod images;
+mod locks;
 mod logs;
 mod logs_merge;
 mod metrics;

@@ -7,7 +7,7 @@
 //! State, both        ─▶ plan.rs      the leader's steps: due.rs what is due, give.rs who does it, lost.rs what is given up
 //!                    ─▶ status.rs    how old the newest proven snapshot is, and how long a restore takes
 //! State, scheduler   ─▶ rescue.rs   what comes back elsewhere because its host is lost
-//! Run                ─▶ order.rs     what its host is told, secrets included
+//! Run                ─▶ order.rs     what its host is told, secrets included (keys.rs)
 //! controllers.rs: the controllers' own state, kept as if it were an app's
 //! ```
 //!
@@ -18,6 +18,7 @@ pub(crate) mod controllers;
 mod due;
 mod give;
 mod items;
+pub(crate) mod keys;
 mod limits;
 mod lost;
 mod methods;

@@ -1,17 +1,16 @@
 //! What a host is told about a run, made when it asks: secrets are opened for it and kept nowhere.
 
+use super::keys::Keys;
 use super::policy::policy;
 use super::{Outline, Outlines, controllers};
-use crate::state::{
-    AppKey, BackupRepository, CredentialNames, RestoreInto, Run, RunTask, State, WantedItem, secret_context,
-};
+use crate::state::{AppKey, CredentialNames, RestoreInto, Run, RunTask, State, WantedItem};
 use omni_catalogue::policies::Policies;
 use omni_common::domain::SecretName;
 use omni_common::domain::app::AppSpec;
 use omni_common::domain::backup::{
-    BackupTask, CheckTask, ControllersTask, ControllersWork, CopyTask, Credentials, Destination, Expire,
-    Forget, Hidden, Instance, ItemName, KeptState, LocationKind, Moves, Probe, PruneTask, ReadPart,
-    ReadyItem, ReadyTask, Repository, RestoreItem, RestoreTask, RunOrder, TAG_APP, TAG_MOVE, Task,
+    BackupTask, CheckTask, ControllersTask, ControllersWork, CopyTask, Destination, Expire, Forget, Instance,
+    ItemName, KeptState, LocationKind, Moves, Probe, PruneTask, ReadPart, ReadyItem, ReadyTask, Repository,
+    RestoreItem, RestoreTask, RunOrder, TAG_APP, TAG_MOVE, Task,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,7 +31,7 @@ pub(crate) enum OrderError {
     Sealed(SecretName),
 }
 
-fn gone<T>(why: impl Into<String>) -> Result<T, OrderError> {
+pub(super) fn gone<T>(why: impl Into<String>) -> Result<T, OrderError> {
     Err(OrderError::Gone(why.into()))
 }
 
@@ -206,7 +205,7 @@ impl Cx<'_> {
     }
 
     fn prune(&self) -> Result<PruneTask, OrderError> {
-        let repository = self.find(&self.run.repository)?;
+        let repository = self.keys().find(&self.run.repository)?;
         let mut forget = Vec::new();
         for (key, outline) in self.opener.outlines(self.state) {
             let Some(app) = self.state.apps.get(&key) else { continue };
@@ -226,7 +225,7 @@ impl Cx<'_> {
         let max_repack_size = rules.map(|rules| rules.maintenance.prune.max_repack_size.clone());
         let expired = self.run.created.minus(MOVED_FOR);
         let expire = vec![Expire { tag: TAG_MOVE.to_owned(), before: expired }];
-        let repository = self.open(repository, false)?;
+        let repository = self.repository(&repository.name, false)?;
         Ok(PruneTask { repository, forget, max_unused, max_repack_size, expire })
     }
 
@@ -254,60 +253,12 @@ impl Cx<'_> {
         Ok((instance, outline))
     }
 
-    fn find(&self, name: &str) -> Result<&BackupRepository, OrderError> {
-        match self.state.repositories.get(name) {
-            Some(repository) => Ok(repository),
-            None => gone(format!("there is no repository {name} any more")),
-        }
+    fn keys(&self) -> Keys<'_> {
+        Keys { state: self.state, opener: self.opener }
     }
 
     fn repository(&self, name: &str, create: bool) -> Result<Repository, OrderError> {
-        self.open(self.find(name)?, create)
-    }
-
-    fn open(&self, known: &BackupRepository, create: bool) -> Result<Repository, OrderError> {
-        Ok(Repository {
-            name: known.name.clone(),
-            location: known.location.clone(),
-            password: self.secret(&known.password)?,
-            credentials: self.credentials(&known.credentials)?,
-            ca: known.ca.clone(),
-            create,
-            upload_kib: known.upload_kib,
-            download_kib: known.download_kib,
-        })
-    }
-
-    fn credentials(&self, names: &CredentialNames) -> Result<Credentials, OrderError> {
-        Ok(match names {
-            CredentialNames::None => Credentials::None,
-            CredentialNames::Rest { user, password } => {
-                Credentials::Rest { user: user.clone(), password: self.secret(password)? }
-            }
-            CredentialNames::S3 { access_key_id, secret_access_key, region } => Credentials::S3 {
-                access_key_id: access_key_id.clone(),
-                secret_access_key: self.secret(secret_access_key)?,
-                region: region.clone(),
-            },
-            CredentialNames::Sftp { private_key, known_hosts } => {
-                Credentials::Sftp { private_key: self.secret(private_key)?, known_hosts: known_hosts.clone() }
-            }
-            CredentialNames::Rclone { variables } => {
-                let opened = variables.iter().map(|(name, secret)| Ok((name.clone(), self.secret(secret)?)));
-                Credentials::Rclone { variables: opened.collect::<Result<_, _>>()? }
-            }
-        })
-    }
-
-    fn secret(&self, name: &SecretName) -> Result<Hidden, OrderError> {
-        let newest = self.state.secrets.get(name).and_then(|secret| secret.newest());
-        let Some((_, version)) = newest else { return gone(format!("there is no secret {name} any more")) };
-        let sealed = || OrderError::Sealed(name.clone());
-        let bytes = self.opener.open(&secret_context(name), &version.sealed).ok_or_else(sealed)?;
-        let text = std::str::from_utf8(&bytes).map_err(|_| sealed())?;
-        // Keys and passwords are typed and piped with a line end that is none of theirs; a private key needs its own.
-        let text = if text.contains("PRIVATE KEY") { text } else { text.trim_end_matches(['\n', '\r']) };
-        Ok(Hidden::new(text))
+        self.keys().repository(name, create)
     }
 }
 

@@ -13,6 +13,7 @@
 mod hidden;
 mod item;
 mod location;
+mod locks;
 mod options;
 mod order;
 mod outcome;
@@ -22,6 +23,7 @@ mod span;
 pub use hidden::Hidden;
 pub use item::{Item, ItemName, MAX_ITEMS, Quiesce, Take};
 pub use location::{BadLocation, Location, LocationKind, Place};
+pub use locks::{HeldLock, LocksOrder, Removal};
 pub use options::{
     DrillOptions, MAX_COPIES, OptionsOf, PolicyOptions, QuiesceOption, ServiceOptions, TakeMethod,
     common_options, option_fault, policy_options, service_options,

@@ -309,6 +309,7 @@ pub(super) fn agent_requests() -> Samples<AgentRequest> {
         ("processes", AgentRequest::Processes),
         ("image", AgentRequest::Image(image_request())),
         ("load-image", AgentRequest::LoadImage),
+        ("locks", AgentRequest::Locks(Hidden::new("{}"))),
     ]
 }
 
@@ -368,7 +369,19 @@ pub(super) fn reply_frames() -> Samples<ReplyFrame> {
         ("failed", ReplyFrame::Failed { code: "not_found".to_owned(), message: "no such".to_owned() }),
         ("end", ReplyFrame::End),
         ("image", ReplyFrame::Image(ImageReply::Waiting)),
+        ("locks", ReplyFrame::Locks(vec![held_lock(Some(AT)), held_lock(None)])),
     ]
+}
+
+fn held_lock(renewed: Option<Time>) -> HeldLock {
+    HeldLock {
+        id: "0123456789abcdef".repeat(4),
+        hostname: "web-1".to_owned(),
+        username: "root".to_owned(),
+        pid: 4711,
+        renewed,
+        exclusive: renewed.is_none(),
+    }
 }
 
 pub(super) fn container_states() -> Samples<ContainerState> {

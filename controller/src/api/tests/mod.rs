@@ -5,6 +5,7 @@ mod apps;
 mod backups;
 mod hosts;
 mod idempotency;
+mod locks;
 mod moves;
 mod oidc;
 mod openapi;
