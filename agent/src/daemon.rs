@@ -10,7 +10,7 @@ use crate::host::Host;
 use crate::images::Images;
 use crate::ledger::{Ledger, LedgerError, StoredIdentity};
 use crate::machine::LocalMachine;
-use crate::runs::{Keeper, Runs};
+use crate::runs::{Alone, Keeper, OfflineKeeper, Runs};
 use crate::session::{Agent, Book, MAX_SAMPLES, Monotonic, Parts, Removed};
 use crate::supervisor::{OnEnd, Supervisor};
 use crate::workloads::Depot;
@@ -96,6 +96,18 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), RunError
     let shared = shared(&config, &ledger, docker_of_runs, restic, host_id, dirs, clock.clone())?;
     let doer = Backups::new(shared.with_states(Arc::new(FromGateway(images.clone()))));
     let runs = Runs::new(Some(Arc::new(doer)), Keeper::Ledger(ledger.clone()), clock.clone())?;
+    let runs = match config.alone_after {
+        0 => {
+            // What it is not to do by itself it need not know.
+            ledger.clear_standing()?;
+            runs
+        }
+        seconds => {
+            let keeper = OfflineKeeper::Ledger(ledger.clone());
+            let alone = Alone::open(keeper, Duration::from_secs(seconds), clock.clone())?;
+            runs.with_alone(Arc::new(alone))
+        }
+    };
     let host = Host::start(Roots::default(), Some(history), clock.clone()).map_err(RunError::Collectors)?;
     let agent = Arc::new(Agent::new(Parts {
         network: network.clone(),
@@ -114,7 +126,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), RunError
     }));
     let ended = supervise(agent, watcher, stop).await;
     if ended.is_err()
-        && let Err(error) = ledger.mark_removed(host_id)
+        && let Err(error) = ledger.clear_standing().and_then(|()| ledger.mark_removed(host_id))
     {
         tracing::warn!(%error, "the removal cannot be noted; to join anew, move the data folder away first");
     }

@@ -5,6 +5,7 @@
 //!                    ─▶ basis.rs     whose rules hold where nobody says anything: a component's, or a tier's
 //! that, x-omni, hand ─▶ policy.rs    when, where to, for how long, how it is proven, and who says so
 //! State, both        ─▶ plan.rs      the leader's steps: due.rs what is due, give.rs who does it, lost.rs what is given up
+//!                    ─▶ standing.rs what a host does by itself while no controller is reachable
 //!                    ─▶ status.rs    how old the newest proven snapshot is, and how long a restore takes
 //! State, scheduler   ─▶ rescue.rs   what comes back elsewhere because its host is lost
 //! Run                ─▶ order.rs     what its host is told, secrets included (keys.rs)
@@ -28,6 +29,7 @@ pub(crate) mod order;
 mod plan;
 mod policy;
 mod rescue;
+mod standing;
 mod status;
 
 #[cfg(test)]
@@ -43,4 +45,5 @@ pub use plan::{Ids, Look, Outlines, decide};
 pub use policy::{Drills, Policy, Source, Sources, policy};
 pub(crate) use rescue::{Choice, choose};
 pub use rescue::{Stranded, Unrescued, steps as rescues, stranded};
+pub(crate) use standing::standing as standing_orders;
 pub use status::{AppStanding, CopyStanding, ThreeTwoOne, standing};

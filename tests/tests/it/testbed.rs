@@ -15,6 +15,7 @@ mod images;
 mod joins;
 mod loss;
 mod moves;
+mod offline;
 mod protection;
 mod recovery;
 mod returns;

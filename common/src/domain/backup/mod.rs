@@ -4,11 +4,12 @@
 //! policy, release ──▶ Item (item.rs)          what one snapshot of restic holds
 //! RunOrder (order.rs) ──▶ the host            one task, with all that it takes to do it, secrets included
 //! RunProgress, RunOutcome (outcome.rs) ◀──    how far it is, and what came of it
+//! StandingOrders (standing.rs) ──▶ the host   what it does by itself while nobody can order it
 //! ```
 //!
 //! x-omni.backup (options.rs), schedule.rs, span.rs, location.rs: what people write, read and checked in one place.
 //!
-//! An order travels as JSON and is never stored in clear. Progress and outcomes travel in frames.
+//! An order travels as JSON; only standing orders are stored in clear, by their host, for it alone. Progress and outcomes travel in frames.
 
 mod hidden;
 mod item;
@@ -19,6 +20,7 @@ mod order;
 mod outcome;
 mod schedule;
 mod span;
+mod standing;
 
 pub use hidden::Hidden;
 pub use item::{Item, ItemName, MAX_ITEMS, Quiesce, Take};
@@ -36,6 +38,7 @@ pub use order::{
 pub use outcome::{ItemOutcome, Phase, RunOutcome, RunProgress, RunState};
 pub use schedule::{InvalidSchedule, Schedule};
 pub use span::{InvalidSpan, Span};
+pub use standing::{CatchUp, StandingOrder, StandingOrders};
 
 /// Environment that the controllers' own state is kept under. No environment can have that name.
 pub const CONTROLLERS_ENVIRONMENT: &str = "@omni";

@@ -116,6 +116,24 @@ pub(super) fn agent_frames() -> Samples<AgentFrame> {
     ]
 }
 
+fn offline_run(outcome: Option<RunOutcome>) -> OfflineRun {
+    OfflineRun {
+        id: RunId::from_u128(0xc3),
+        environment: "default".to_owned(),
+        app: "shop".to_owned(),
+        group: "main".to_owned(),
+        slot: 0,
+        release: 7,
+        repository: "home".to_owned(),
+        items: vec![ItemName::new("volume-data").expect("it is a name")],
+        due: AT,
+        attempt: 1,
+        began: AT,
+        max_duration_ms: 3_600_000,
+        outcome,
+    }
+}
+
 fn run_report() -> RunReport {
     let item = ItemOutcome {
         item: ItemName::new("volume-data").expect("it is a name"),
@@ -170,6 +188,10 @@ pub(super) fn host_requests() -> Samples<HostRequest> {
         ("run", HostRequest::Run(RunId::from_u128(0xc1))),
         ("state", HostRequest::State(RunId::from_u128(0xc1))),
         ("login", HostRequest::Login(Registry::of_image("registry.lan:5000/web"))),
+        ("standing", HostRequest::Standing(Some(ContentDigest::of(b"orders")))),
+        ("standing-none", HostRequest::Standing(None)),
+        ("offline-begun", HostRequest::Offline(Box::new(offline_run(None)))),
+        ("offline-over", HostRequest::Offline(Box::new(offline_run(run_report().outcome)))),
     ]
 }
 
