@@ -50,7 +50,11 @@ pub(super) async fn run(
         return Ok(ExitStatus::Done);
     }
     if !done.removed.is_empty() {
-        out.say(&format!("{} locks were removed from repository {name}.", done.removed.len()));
+        let count = match done.removed.len() {
+            1 => "One lock was".to_owned(),
+            count => format!("{count} locks were"),
+        };
+        out.say(&format!("{count} removed from repository {name}."));
     }
     if !done.left.is_empty() {
         out.table(&done.left, || table(&done.left, session.now))?;
