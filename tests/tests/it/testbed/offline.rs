@@ -23,7 +23,7 @@ services:
     deploy:
       placement: {constraints: ['node.hostname == h1']}
 volumes: {data: }
-x-omni: {backup: {to: home, schedule: '* * * * *', jitter: 0s, max_age: 3h}}
+x-omni: {backup: {to: home, schedule: '* * * * *', jitter: 1s, max_age: 3h}}
 ";
 /// A backup is due within a minute, and restic takes a while on a small machine.
 const A_FEW_MINUTES: Duration = Duration::from_secs(240);
