@@ -47,6 +47,9 @@ pub struct CommonArgs {
     /// The restic program that takes backups [default: the first one on the search path].
     #[arg(long, env = "OMNI_RESTIC", value_name = "PATH")]
     pub restic: Option<std::path::PathBuf>,
+    /// Seconds without any controller after which due backups are taken by this host itself; 0 for never [default: 900].
+    #[arg(long, env = "OMNI_ALONE_AFTER", value_name = "SECONDS")]
+    pub alone_after: Option<u64>,
     /// Print the effective configuration and exit.
     #[arg(long)]
     pub show_config: bool,

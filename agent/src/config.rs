@@ -17,6 +17,8 @@ pub const SETTINGS_FILE: &str = "agent.toml";
 const DEFAULT_DATA_DIR: &str = "/var/lib/omni-agent";
 const DEFAULT_DOCKER: &str = "/var/run/docker.sock";
 const DEFAULT_LOG: &str = "info";
+/// Longer than controllers take to start again or to be replaced, shorter than anybody wants a backup to be late.
+const DEFAULT_ALONE_AFTER: u64 = 900;
 /// A service manager may start the agent without these.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const DEFAULT_HOME: &str = "/root";
@@ -115,6 +117,9 @@ pub struct FileSettings {
     /// The restic program; the first one on the search path when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restic: Option<PathBuf>,
+    /// Seconds without any controller after which due backups are taken by this host itself; 0 for never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alone_after: Option<u64>,
     /// How to log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_format: Option<LogFormat>,
@@ -152,6 +157,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// The restic program; the first one on the search path when absent.
     pub restic: Option<PathBuf>,
+    /// Seconds without any controller after which due backups are taken by this host itself; 0 for never.
+    pub alone_after: u64,
     /// Where controllers may be found beside those that are known: `HOST:PORT` each.
     pub controllers: Vec<String>,
     /// Where programs are looked for, as `PATH` has it.
@@ -179,6 +186,7 @@ impl Config {
             log: pick(&args.log, file.log).unwrap_or_else(|| DEFAULT_LOG.to_owned()),
             log_format: args.log_format.or(file.log_format).unwrap_or_default(),
             restic: args.restic.clone().or(file.restic),
+            alone_after: args.alone_after.or(file.alone_after).unwrap_or(DEFAULT_ALONE_AFTER),
             controllers: checked(file.controllers)?,
             search_path: environment("PATH", DEFAULT_PATH),
             home: environment("HOME", DEFAULT_HOME).into(),
@@ -206,6 +214,7 @@ impl Config {
             log: Some(self.log.clone()),
             log_format: Some(self.log_format),
             restic: self.restic.clone(),
+            alone_after: Some(self.alone_after),
             controllers: self.controllers.clone(),
         };
         let settings = toml::to_string(&file).expect("flat table of strings");

@@ -1,6 +1,6 @@
 //! `omni-agent run`: puts the parts of a real agent together and runs them until told to stop.
 
-use crate::backup::{Backups, Browser, Debts, FromGateway, RealDocker, Shared};
+use crate::backup::{Backups, Browser, Debts, FromGateway, Locksmith, RealDocker, Shared};
 use crate::collectors::Roots;
 use crate::config::Config;
 use crate::credentials::StoredCredentials;
@@ -10,7 +10,7 @@ use crate::host::Host;
 use crate::images::Images;
 use crate::ledger::{Ledger, LedgerError, StoredIdentity};
 use crate::machine::LocalMachine;
-use crate::runs::{Keeper, Runs};
+use crate::runs::{Alone, Keeper, OfflineKeeper, Runs};
 use crate::session::{Agent, Book, MAX_SAMPLES, Monotonic, Parts, Removed};
 use crate::supervisor::{OnEnd, Supervisor};
 use crate::workloads::Depot;
@@ -93,13 +93,26 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), RunError
     let docker_of_runs = RealDocker::new(docker.clone(), images.clone(), holds, clock.clone());
     let restic = find_restic(&config).await;
     let browser = Browser::new(restic.as_ref(), restic_folders(&config).1);
+    let locksmith = Locksmith { restic: restic.clone(), work: restic_folders(&config).1 };
     let shared = shared(&config, &ledger, docker_of_runs, restic, host_id, dirs, clock.clone())?;
     let doer = Backups::new(shared.with_states(Arc::new(FromGateway(images.clone()))));
     let runs = Runs::new(Some(Arc::new(doer)), Keeper::Ledger(ledger.clone()), clock.clone())?;
+    let runs = match config.alone_after {
+        0 => {
+            // What it is not to do by itself it need not know.
+            ledger.clear_standing()?;
+            runs
+        }
+        seconds => {
+            let keeper = OfflineKeeper::Ledger(ledger.clone());
+            let alone = Alone::open(keeper, Duration::from_secs(seconds), clock.clone())?;
+            runs.with_alone(Arc::new(alone))
+        }
+    };
     let host = Host::start(Roots::default(), Some(history), clock.clone()).map_err(RunError::Collectors)?;
     let agent = Arc::new(Agent::new(Parts {
         network: network.clone(),
-        machine: Arc::new(LocalMachine::new(docker, host, images, browser)),
+        machine: Arc::new(LocalMachine::new(docker, host, images, browser).with_locksmith(locksmith)),
         workloads: Arc::new(workloads),
         runs: Arc::new(runs),
         book: Arc::new(Book::new(controllers, Some(ledger.clone()))),
@@ -114,7 +127,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), RunError
     }));
     let ended = supervise(agent, watcher, stop).await;
     if ended.is_err()
-        && let Err(error) = ledger.mark_removed(host_id)
+        && let Err(error) = ledger.clear_standing().and_then(|()| ledger.mark_removed(host_id))
     {
         tracing::warn!(%error, "the removal cannot be noted; to join anew, move the data folder away first");
     }

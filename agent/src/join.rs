@@ -249,6 +249,7 @@ fn keep(
     }
     ledger.save_controllers(&accepted.controllers)?;
     ledger.clear_desired()?;
+    ledger.clear_standing()?;
     ledger.save_identity(&StoredIdentity { cluster: accepted.cluster, host, key, chain: accepted.chain })?;
     ledger.clear_pending()?;
     ledger.clear_removed()?;

@@ -1,7 +1,7 @@
 //! What a session needs from the host it speaks for. Two implementations: this machine, and the simulated one
 //! in `sim.rs`.
 
-use crate::backup::Browser;
+use crate::backup::{Browser, Locksmith};
 use crate::docker::{DockerStatus, Handle, Images};
 use crate::executors::{Executors, RequestStream};
 use crate::host::Host;
@@ -59,6 +59,12 @@ impl LocalMachine {
             host,
             silent: AtomicBool::new(false),
         }
+    }
+
+    /// With somebody who looks at repositories of backups.
+    #[must_use]
+    pub fn with_locksmith(self, locksmith: Locksmith) -> Self {
+        Self { executors: self.executors.with_locksmith(locksmith), ..self }
     }
 
     async fn docker_facts(&self) -> Result<DockerFacts, String> {

@@ -356,6 +356,7 @@ impl Machine for SimHost {
             AgentRequest::Project { name, .. } => {
                 Err(Failure::not_found(format!("a simulated host has no compose project `{name}`")))
             }
+            AgentRequest::Locks(_) => Err(Failure::unsupported("a simulated host has no restic")),
             AgentRequest::Exec(_) => Err(Failure::unsupported("a simulated host runs no programs")),
         };
         let ended = match answer {

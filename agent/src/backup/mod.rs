@@ -6,6 +6,7 @@
 //!                                     upkeep.rs  copies, checks, retention
 //!                                     controllers.rs  the controllers' own state
 //! executors/ ─FilesOrder─▶ Browser (browse.rs)  what is in a folder of a snapshot
+//! a request ──────▶ locks.rs  who holds a repository, and which locks go
 //!                        ├── quiesce.rs  services rest meanwhile ─── debts.rs  and whatever happens, they go on
 //!                        ├── seam.rs     the container engine: engine.rs, or one made of folders in tests
 //!                        └── omni-restic the program that keeps the data
@@ -23,6 +24,7 @@ mod debts;
 mod engine;
 mod facts;
 mod failure;
+mod locks;
 mod place;
 mod program;
 mod quiesce;
@@ -39,6 +41,7 @@ pub use controllers::{FromGateway, StateSource};
 pub use debts::{Change, Debt, Debts};
 pub use engine::RealDocker;
 pub use failure::Failure;
+pub use locks::Locksmith;
 pub use seam::{Docker, Ended, Exec, Program, Volume};
 
 use crate::executors::converge::Dirs;

@@ -2,7 +2,7 @@
 //! projects. One stream each.
 //!
 //! ```text
-//! session/requests.rs ──AgentRequest──▶ serve ──▶ logs | exec | history | processes | images/ | files | project
+//! session/requests.rs ──AgentRequest──▶ serve ──▶ logs | exec | history | processes | images/ | files | project | backup/locks.rs
 //!                                         ◀── ReplyFrame: Started, what was asked for, End | Failed
 //! ```
 //!
@@ -24,7 +24,7 @@ mod tests;
 pub(crate) use exec::end_program;
 pub use reply::{Ended, Failure, Reply, RequestStream};
 
-use crate::backup::Browser;
+use crate::backup::{Browser, Locksmith};
 use crate::docker::Handle;
 use crate::host::Host;
 use crate::images::Images;
@@ -37,12 +37,19 @@ pub struct Executors {
     host: Host,
     images: Arc<Images>,
     browser: Browser,
+    locksmith: Option<Locksmith>,
 }
 
 impl Executors {
     /// With the host's Docker engine, collectors, part in handing on images, and way into repositories.
     pub fn new(docker: Handle, host: Host, images: Arc<Images>, browser: Browser) -> Self {
-        Self { docker, host, images, browser }
+        Self { docker, host, images, browser, locksmith: None }
+    }
+
+    /// With somebody who looks at the locks of repositories.
+    #[must_use]
+    pub fn with_locksmith(self, locksmith: Locksmith) -> Self {
+        Self { locksmith: Some(locksmith), ..self }
     }
 
     /// Answers one request to its end.
@@ -61,6 +68,10 @@ impl Executors {
             AgentRequest::LoadImage => self.images.take_pushed(&mut stream).await,
             AgentRequest::Build(order) => self.images.build(&order, &mut stream).await,
             AgentRequest::Files(order) => files::run(&self.browser, &order, &mut stream).await,
+            AgentRequest::Locks(order) => match &self.locksmith {
+                Some(locksmith) => locksmith.serve(&order, &mut stream).await,
+                None => Err(Failure::unsupported("this host does no backups").into()),
+            },
         };
         stream.reply.conclude(ended).await;
     }

@@ -11,6 +11,8 @@
 //!   desired      what the host is to run, as last heard         0600
 //!   contents/    what that needs: specifications and files, named by their digests
 //!   runs         what came of runs that the cluster may not have heard of   0600
+//!   standing     backups that the host takes by itself while no controller is reachable, secrets included   0600
+//!   offline      what came of them, until it is recorded                    0600
 //!   debts        what a run has changed on this host and has to undo        0600
 //!   adopted      labels of containers that were taken over as they ran, which an engine cannot give them
 //!   unfinished   volumes whose restore has not ended well, which nothing is started on
@@ -29,9 +31,10 @@ mod record;
 mod tests;
 
 use crate::backup::Debt;
-use crate::runs::Kept;
+use crate::runs::{Kept, Offline};
 use folder::Lock;
 use omni_common::domain::app::ContentDigest;
+use omni_common::domain::backup::StandingOrders;
 use omni_common::ids::{ClusterId, HostId, RequestId, RunId};
 use omni_common::wire::{ControllerList, Desired};
 use serde::{Deserialize, Serialize};
@@ -178,6 +181,8 @@ const REMOVED: &str = "removed";
 const DESIRED: &str = "desired";
 const CONTENTS: &str = "contents";
 const RUNS: &str = "runs";
+const STANDING: &str = "standing";
+const OFFLINE: &str = "offline";
 const DEBTS: &str = "debts";
 const ADOPTED: &str = "adopted";
 const UNFINISHED: &str = "unfinished";
@@ -318,6 +323,31 @@ impl Ledger {
     /// Replaces what came of runs.
     pub fn save_runs(&self, kept: &Kept) -> Result<(), LedgerError> {
         record::write(&self.dir, RUNS, kept)
+    }
+
+    /// Backups that the host takes by itself while no controller is reachable; absent when it was never told.
+    pub fn standing(&self) -> Result<Option<StandingOrders>, LedgerError> {
+        record::read(&self.dir, STANDING)
+    }
+
+    /// Replaces them.
+    pub fn save_standing(&self, orders: &StandingOrders) -> Result<(), LedgerError> {
+        record::write(&self.dir, STANDING, orders)
+    }
+
+    /// Forgets them: they hold secrets of a cluster that the host does not belong to any more.
+    pub fn clear_standing(&self) -> Result<(), LedgerError> {
+        record::remove(&self.dir, STANDING)
+    }
+
+    /// What the host did by itself; absent when that is nothing.
+    pub fn offline(&self) -> Result<Option<Offline>, LedgerError> {
+        record::read(&self.dir, OFFLINE)
+    }
+
+    /// Replaces what the host did by itself.
+    pub fn save_offline(&self, offline: &Offline) -> Result<(), LedgerError> {
+        record::write(&self.dir, OFFLINE, offline)
     }
 
     /// What runs have changed and have to undo; absent when that is nothing.

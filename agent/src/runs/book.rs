@@ -32,6 +32,8 @@ pub(super) struct Book {
     /// Whether a list has been heard since the agent started.
     heard: bool,
     stages: BTreeMap<RunId, Stage>,
+    /// What the host is at by itself.
+    aside: Option<Claim>,
     /// What this session has not been told yet.
     untold: BTreeSet<RunId>,
 }
@@ -98,9 +100,9 @@ impl Book {
     }
 
     /// The runs that begin now, marked as such: in the named order, at most `most` at once, none that conflicts with one
-    /// under way or with one that waits longer.
-    pub(super) fn begin(&mut self, most: usize) -> Vec<Arc<RunOrder>> {
-        let mut ahead: Vec<Claim> = Vec::new();
+    /// under way or with one that waits longer, and none that is `held`.
+    pub(super) fn begin(&mut self, most: usize, held: impl Fn(&RunOrder) -> bool) -> Vec<Arc<RunOrder>> {
+        let mut ahead: Vec<Claim> = self.aside.iter().cloned().collect();
         for stage in self.stages.values() {
             if let Stage::Running(claim) | Stage::Ending(claim) = stage {
                 ahead.push(claim.clone());
@@ -111,7 +113,7 @@ impl Book {
             let Some(stage) = self.stages.get_mut(run) else { continue };
             let Stage::Ready(order, claim) = &*stage else { continue };
             let (order, claim) = (order.clone(), claim.clone());
-            let free = !ahead.iter().any(|other| other.conflicts(&claim));
+            let free = !held(&order) && !ahead.iter().any(|other| other.conflicts(&claim));
             ahead.push(claim.clone());
             if free && under_way < most {
                 *stage = Stage::Running(claim);
@@ -121,6 +123,11 @@ impl Book {
             }
         }
         begun
+    }
+
+    /// The host begins something by itself, or has done it.
+    pub(super) fn aside(&mut self, claim: Option<Claim>) {
+        self.aside = claim;
     }
 
     /// A run is over. What was given up is forgotten, or begun anew when it has been named again meanwhile.

@@ -1,25 +1,29 @@
 //! The work list at work: begins runs, watches over their time, keeps what came of them.
 
+use super::alone::Alone;
 use super::book::Book;
+use super::claim::Claim;
 use super::errand::{Doer, Done, Errand, Reporter, limit};
 use super::kept::{Keeper, Kept};
 use crate::ledger::LedgerError;
 use omni_common::clock::{Clock, Time};
 use omni_common::domain::backup::{RunOrder, RunOutcome, RunProgress, RunState};
 use omni_common::ids::RunId;
-use omni_common::wire::{DesiredRuns, MAX_RUN_FACTS, MAX_RUN_MISSING, MAX_RUN_TEXT, RunReport};
+use omni_common::wire::{DesiredRuns, MAX_RUN_FACTS, MAX_RUN_MISSING, MAX_RUN_TEXT, OfflineRun, RunReport};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 /// Runs under way at once on a host.
 pub const MAX_AT_ONCE: usize = 2;
 /// Orders held at once, those under way included: enough to go on with when one ends.
 const MAX_ORDERS: usize = MAX_AT_ONCE + 2;
+/// A host that is alone looks this often whether something is due.
+const LOOK: Duration = Duration::from_secs(1);
 /// What could not be undone is tried again after this time.
 const TIDY_AGAIN: Duration = Duration::from_secs(5);
 
@@ -29,6 +33,8 @@ pub struct Runs {
     clock: Arc<dyn Clock>,
     keeper: Keeper,
     book: Mutex<Book>,
+    /// What the host begins by itself.
+    alone: Option<Arc<Alone>>,
     /// Runs that are under way.
     errands: Mutex<BTreeMap<RunId, Errand>>,
     /// Counts up with each change of the book.
@@ -56,7 +62,26 @@ impl Runs {
     ) -> Result<Self, LedgerError> {
         let book = Mutex::new(Book::new(keeper.load()?));
         let (errands, changes) = (Mutex::default(), watch::Sender::default());
-        Ok(Self { doer, clock, keeper, book, errands, changes, news: Notify::new() })
+        Ok(Self { doer, clock, keeper, book, alone: None, errands, changes, news: Notify::new() })
+    }
+
+    /// With what the host may begin by itself.
+    #[must_use]
+    pub fn with_alone(self, alone: Arc<Alone>) -> Self {
+        Self { alone: Some(alone), ..self }
+    }
+
+    /// What the host begins by itself; absent when it never does.
+    pub fn alone(&self) -> Option<&Alone> {
+        self.alone.as_deref()
+    }
+
+    /// A controller has recorded what the host did by itself, or said why it never will.
+    pub async fn recorded(&self, told: &OfflineRun, refused: Option<String>) {
+        if let Some(alone) = &self.alone {
+            alone.recorded(told, refused).await;
+        }
+        self.changed();
     }
 
     /// A host that does no runs.
@@ -67,6 +92,7 @@ impl Runs {
             clock,
             keeper: Keeper::Memory(Arc::default()),
             book: Mutex::new(Book::new(Kept::default())),
+            alone: None,
             errands,
             changes,
             news: Notify::new(),
@@ -79,8 +105,10 @@ impl Runs {
     }
 
     /// A gateway said what to do. Returns at once.
-    pub fn desire(&self, desired: DesiredRuns) {
-        let given_up = self.book().desire(desired);
+    pub fn desire(&self, mut desired: DesiredRuns) {
+        let own = self.alone.as_ref().and_then(|alone| alone.without_own(&mut desired));
+        let mut given_up = self.book().desire(desired);
+        given_up.extend(own);
         let errands = self.errands();
         for run in given_up {
             tracing::info!(%run, "run given up");
@@ -148,9 +176,12 @@ impl Runs {
         let mut changes = self.changes();
         let mut under_way = JoinSet::new();
         let mut saved = self.book().kept();
+        let mut looks = tokio::time::interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             changes.mark_unchanged();
-            let begun = self.book().begin(MAX_AT_ONCE);
+            let held = |order: &RunOrder| self.alone.as_ref().is_some_and(|alone| alone.holds(order));
+            let begun = self.book().begin(MAX_AT_ONCE, held);
             for order in begun {
                 self.begin(order, &doer, &mut under_way);
             }
@@ -164,6 +195,9 @@ impl Runs {
                 Some(ended) = under_way.join_next() => if let Ok(ended) = ended {
                     self.end(ended).await;
                 },
+                _ = looks.tick(), if self.alone.is_some() && under_way.is_empty() => {
+                    self.begin_alone(&doer, &mut under_way).await;
+                }
                 () = stop.cancelled() => break,
             }
         }
@@ -172,6 +206,15 @@ impl Runs {
         }
         // Whoever stops the agent waits only so long, and what is left then is undone at the next start.
         while under_way.join_next().await.is_some() {}
+    }
+
+    /// Begins what is due while nobody is there to order it, where nothing else is under way.
+    async fn begin_alone(&self, doer: &Arc<dyn Doer>, under_way: &mut JoinSet<Ended>) {
+        let Some(alone) = self.alone.as_ref().filter(|_| doer.able()) else { return };
+        if let Some(order) = alone.begin().await {
+            self.book().aside(Some(Claim::of(&order)));
+            self.begin(Arc::new(order), doer, under_way);
+        }
     }
 
     fn begin(&self, order: Arc<RunOrder>, doer: &Arc<dyn Doer>, under_way: &mut JoinSet<Ended>) {
@@ -193,6 +236,14 @@ impl Runs {
         let reason = done.message.clone();
         tracing::info!(run = %order.id, task = word(&order), %state, code, reason, "run is over");
         let outcome = outcome(done, began, self.clock.now());
+        if let Some(alone) = &self.alone {
+            if alone.is_own(order.id) {
+                alone.ended(order.id, outcome).await;
+                self.book().aside(None);
+                return self.changed();
+            }
+            alone.taken(&order, &outcome).await;
+        }
         // On disk before anybody hears of it.
         let mut kept = self.book().kept();
         kept.outcomes.insert(order.id, outcome.clone());

@@ -101,7 +101,7 @@ fn book(orders: &[&str]) -> Book {
 }
 
 fn begun(book: &mut Book) -> Vec<u128> {
-    book.begin(2).iter().map(|order| order.id.0.as_u128()).collect()
+    book.begin(2, |_| false).iter().map(|order| order.id.0.as_u128()).collect()
 }
 
 #[test]
@@ -186,7 +186,7 @@ proptest! {
                 let number = run.0.as_u128();
                 book.provide(order(number, &texts[usize::try_from(number).expect("small") - 1]));
             }
-            under_way.extend(book.begin(2));
+            under_way.extend(book.begin(2, |_| false));
             prop_assert!(under_way.len() <= 2);
             if let [one, other] = &under_way[..] {
                 prop_assert!(!super::claim::Claim::of(one).conflicts(&super::claim::Claim::of(other)));

@@ -50,6 +50,9 @@ impl<'a> Control<'a> {
         if established.has_runs {
             agent.runs.rewind();
         }
+        if let Some(alone) = agent.runs.alone() {
+            alone.session(established.has_standing);
+        }
         Self {
             reports: established.runs,
             runs: established.has_runs,
@@ -162,6 +165,9 @@ impl<'a> Control<'a> {
                 self.acks.answered(seq);
                 if let Some(lease) = lease {
                     self.leader.heard(Instant::now());
+                    if let Some(alone) = self.agent.runs.alone() {
+                        alone.heard();
+                    }
                     // By the list of before, something might start that runs elsewhere by now. The next answer brings it
                     // again.
                     if self.agent.workloads.depot().is_current() {
@@ -246,17 +252,20 @@ pub(super) struct Begun {
     heartbeat_ms: u32,
     runs: bool,
     has_runs: bool,
+    has_standing: bool,
 }
 
 impl From<Established> for Begun {
     fn from(established: Established) -> Self {
         let (runs, has_runs) = (established.runs(), established.has_runs());
+        let has_standing = established.has_standing() && has_runs;
         Self {
             writer: established.writer,
             reader: established.reader,
             heartbeat_ms: established.welcome.heartbeat_ms,
             runs,
             has_runs,
+            has_standing,
         }
     }
 }

@@ -6,7 +6,8 @@ use crate::images::Carries;
 use omni_certs::Role;
 use omni_common::wire::{
     AgentFrame, CAPABILITY_FILES, CAPABILITY_IMAGES, CAPABILITY_LOGINS, CAPABILITY_RUN, CAPABILITY_RUNS,
-    CloseCode, GatewayFrame, Hello, PROTOCOL_MAX, PROTOCOL_MIN, Welcome, settle_protocol,
+    CAPABILITY_STANDING, CloseCode, GatewayFrame, Hello, PROTOCOL_MAX, PROTOCOL_MIN, Welcome,
+    settle_protocol,
 };
 use omni_transport::{Connection, FrameReader, FrameWriter};
 use std::time::Duration;
@@ -43,6 +44,11 @@ impl Established {
     /// Whether the gateway deals in runs of backups.
     pub(super) fn has_runs(&self) -> bool {
         self.gateway_knows(CAPABILITY_RUNS)
+    }
+
+    /// Whether the gateway deals in standing orders.
+    pub(super) fn has_standing(&self) -> bool {
+        self.gateway_knows(CAPABILITY_STANDING)
     }
 
     fn gateway_knows(&self, ability: &str) -> bool {

@@ -18,6 +18,7 @@
 //! Pure: `acks`, `end`, `leaderless`, `lease`, `pace`, `peers`, `removal`. The rest is thin.
 
 mod acks;
+mod alone;
 mod book;
 mod contents;
 mod control;
@@ -328,7 +329,7 @@ impl Agent {
         let connection = connection.clone();
         self.welcomed(welcome);
         let (runs, images) = (established.runs(), established.carries_images());
-        let has_runs = established.has_runs();
+        let (has_runs, standing) = (established.has_runs(), established.has_standing());
         let _uplink = self.workloads.uplink().attach(connection.clone(), established.carries());
         let over = CancellationToken::new();
         let _over_when_dropped = over.clone().drop_guard();
@@ -339,6 +340,7 @@ impl Agent {
             error = telemetry::run(self, &connection, images, has_runs) => handshake::explain(&connection, &error).await,
             never = self.fetch(runs, &connection) => match never {},
             never = self.fetch_orders(has_runs, &connection) => match never {},
+            never = self.stand_by(standing, &connection) => match never {},
             error = requests::run(self, &connection, &over) => handshake::explain(&connection, &error).await,
         };
         // Whatever the reason, the gateway must not wait for the idle time to learn of it.
@@ -359,6 +361,14 @@ impl Agent {
     async fn fetch_orders(&self, has_runs: bool, connection: &Connection) -> std::convert::Infallible {
         match has_runs && self.runs.able() {
             true => runs::run(&self.runs, connection).await,
+            false => std::future::pending().await,
+        }
+    }
+
+    /// Hands in what this host did by itself, and keeps its orders for the next time.
+    async fn stand_by(&self, standing: bool, connection: &Connection) -> std::convert::Infallible {
+        match standing && self.runs.able() {
+            true => alone::run(&self.runs, connection).await,
             false => std::future::pending().await,
         }
     }

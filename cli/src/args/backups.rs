@@ -52,7 +52,7 @@ pub(crate) enum BackupCommand {
         #[arg(value_name = "RUN", required = true)]
         runs: Vec<String>,
     },
-    /// Repositories: list (the default), add, show, check, prune, rm
+    /// Repositories: list (the default), add, show, check, prune, unlock, rm
     Repo {
         /// What to do.
         #[command(subcommand)]
@@ -122,6 +122,19 @@ pub(crate) enum RepoCommand {
         /// Whether to wait.
         #[command(flatten)]
         follow: FollowArg,
+    },
+    /// Remove the locks that dead processes have left in a repository
+    Unlock {
+        /// Name
+        #[arg(value_name = "REPOSITORY", add = ArgValueCompleter::new(complete::repositories))]
+        name: String,
+        /// Also those of processes that are at work, or may be: what they have written since their last whole snapshot is
+        /// lost
+        #[arg(long)]
+        force: bool,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
     },
     /// Forget a repository; what lies in it stays there
     Rm {

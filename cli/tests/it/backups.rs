@@ -33,6 +33,7 @@ fn what_people_see() {
     check("backup-repo", &world, "backup repo");
     check("backup-repo-show", &world, "backup repo show home");
     check("backup-repo-show-never", &world, "backup repo show away");
+    check("backup-repo-unlock", &world, "backup repo unlock home");
     check("backup-policy", &world, "backup policy show shop");
     check("backup-defaults", &world, "backup defaults");
     check("snapshots", &world, "snapshots");
@@ -179,6 +180,14 @@ fn repositories_and_policies_are_set() {
     );
     assert_eq!(world.omni("backup repo rm home").code, 2, "it asks first");
     expect(&world, "backup repo rm home -y", "DELETE /api/v1/backup/repositories/home", "");
+    let unlock = "POST /api/v1/backup/repositories/home/unlock";
+    let run = expect(&world, "backup repo unlock home", unlock, r#"{"force":false}"#);
+    assert_eq!(run.code, 4, "what is held is left: {}", run.transcript());
+    let run = world.omni("backup repo unlock home --force");
+    assert_eq!(run.code, 2, "it asks first: {}", run.transcript());
+    assert!(run.err.contains("run 000000b4 is at work there"), "{}", run.err);
+    let run = expect(&world, "backup repo unlock home --force -y", unlock, r#"{"force":true}"#);
+    assert_eq!(run.code, 0, "{}", run.transcript());
     let path = "/api/v1/backup/policies/default/shop";
     let mut command = world.command(&[
         "backup",

@@ -61,6 +61,7 @@ const VERBS: [&str; 94] = [
     "backup repo check",
     "backup repo prune",
     "backup repo rm",
+    "backup repo unlock",
     "backup policy set",
     "backup defaults",
     "snapshots",

@@ -3,7 +3,7 @@
 //! The gateway names allocations; their specifications and files are named by digest and asked for by the agent, each on
 //! a stream of its own, so that a change costs a few hundred bytes and unchanged content is never sent twice.
 
-use super::ImageWanted;
+use super::{ImageWanted, OfflineRun};
 use crate::domain::app::ContentDigest;
 use crate::domain::{AllocationState, Registry};
 use crate::ids::{AllocationId, RunId};
@@ -98,6 +98,14 @@ pub enum HostRequest {
     /// [`RegistryLogin`](crate::domain::RegistryLogin), answered by [`HostReply::Chunk`]. Refused unless an allocation of the
     /// host has an image from there. It is kept in memory only.
     Login(Registry),
+    /// What the host may do by itself while no controller is reachable, to gateways with
+    /// [`CAPABILITY_STANDING`](super::CAPABILITY_STANDING): JSON of
+    /// [`StandingOrders`](crate::domain::backup::StandingOrders), answered by [`HostReply::Chunk`], or by none when it has
+    /// this digest.
+    Standing(Option<ContentDigest>),
+    /// What the host did by itself, to gateways with [`CAPABILITY_STANDING`](super::CAPABILITY_STANDING). Answered by
+    /// [`HostReply::End`] once it is recorded; `not_found` says that it never will be.
+    Offline(Box<OfflineRun>),
 }
 
 /// Frames from the gateway on such a stream.

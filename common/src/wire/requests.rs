@@ -2,7 +2,7 @@
 
 use super::{ImageInput, ImageReply, ImageRequest};
 use crate::clock::Time;
-use crate::domain::backup::{FileEntry, Hidden};
+use crate::domain::backup::{FileEntry, HeldLock, Hidden};
 use crate::domain::{HostSample, Process};
 use serde::{Deserialize, Serialize};
 
@@ -86,6 +86,9 @@ pub enum AgentRequest {
         /// Files to read beside those that its containers name: absolute paths in its folder.
         files: Vec<String>,
     },
+    /// The locks of a repository: JSON of [`LocksOrder`](crate::domain::backup::LocksOrder); answered by
+    /// [`ReplyFrame::Locks`].
+    Locks(Hidden),
 }
 
 /// Most bytes of an order to build.
@@ -130,6 +133,9 @@ pub struct LogLine {
     pub line: Vec<u8>,
 }
 
+/// Most locks that are told of one repository.
+pub const MAX_LOCKS: usize = 32;
+
 /// A log line longer than this is cut, bytes.
 pub const MAX_LOG_LINE: usize = 64 << 10;
 
@@ -173,4 +179,6 @@ pub enum ReplyFrame {
     Files(Vec<FileEntry>),
     /// The next bytes of a project: JSON of [`FoundProject`](crate::domain::FoundProject).
     Project(Vec<u8>),
+    /// The locks that a repository has, at most [`MAX_LOCKS`].
+    Locks(Vec<HeldLock>),
 }

@@ -5,7 +5,8 @@
 //! died in it; one that is no longer named is given up. The outcome is said again in every session until the gateway
 //! stops naming the run: it has been recorded then.
 
-use crate::domain::backup::RunOutcome;
+use crate::clock::Time;
+use crate::domain::backup::{ItemName, RunOutcome};
 use crate::ids::RunId;
 use serde::{Deserialize, Serialize};
 
@@ -37,5 +38,41 @@ pub struct RunReport {
     /// Which.
     pub run: RunId,
     /// What came of it; absent when it has only begun.
+    pub outcome: Option<RunOutcome>,
+}
+
+/// Ability of a gateway, told in its welcome: it hands out standing orders, and takes in what came of them.
+pub const CAPABILITY_STANDING: &str = "standing/1";
+/// Largest standing orders of a host, bytes as JSON; apps beyond have to wait for a controller.
+pub const MAX_STANDING: usize = 2 << 20;
+
+/// A backup that an agent began by itself, because no controller was reachable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfflineRun {
+    /// Made by the agent. Handed in more than once, it is recorded once.
+    pub id: RunId,
+    /// Environment of the app.
+    pub environment: String,
+    /// The app.
+    pub app: String,
+    /// Which group.
+    pub group: String,
+    /// Which of the group's instances, from zero.
+    pub slot: u32,
+    /// Release of the app by which it was taken.
+    pub release: u64,
+    /// Name of the repository.
+    pub repository: String,
+    /// What was to be taken.
+    pub items: Vec<ItemName>,
+    /// The time of the schedule that it serves.
+    pub due: Time,
+    /// Which try this is, from one.
+    pub attempt: u32,
+    /// When it began, by the host's clock.
+    pub began: Time,
+    /// It is given up after this long, milliseconds.
+    pub max_duration_ms: u64,
+    /// What came of it; absent while it is under way.
     pub outcome: Option<RunOutcome>,
 }

@@ -121,6 +121,9 @@ pub(crate) const TABLE: &[(&str, &str, Access, Span)] = &[
     ("POST", "/api/v1/backup/repositories", Needs(Admin), Whole),
     ("GET", "/api/v1/backup/repositories/{name}", Needs(Viewer), Whole),
     ("DELETE", "/api/v1/backup/repositories/{name}", Needs(Admin), Whole),
+    ("GET", "/api/v1/backup/repositories/{name}/locks", Needs(Viewer), Whole),
+    // As a check or a prune, and what is at work can be made to fail.
+    ("POST", "/api/v1/backup/repositories/{name}/unlock", Needs(Operator), Whole),
     ("GET", "/api/v1/backup/runs", Needs(Viewer), Whole),
     ("POST", "/api/v1/backup/runs", Needs(Operator), Whole),
     ("GET", "/api/v1/backup/runs/{run}", Needs(Viewer), Whole),

@@ -4,13 +4,20 @@ use super::answer::{Answer, Gone};
 use super::error::ApiError;
 use super::extract::{Fresh, Named, Write};
 use super::{Api, Shared};
-use omni_common::api::v1::{CreateRepository, Page, Problem, ReadQuery, RepositoryView};
+use omni_common::api::v1::{
+    CreateRepository, Page, Problem, ReadQuery, RepositoryLock, RepositoryView, UnlockRepository,
+    UnlockedRepository,
+};
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub(crate) fn routes() -> OpenApiRouter<Arc<Api>> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, remove))
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(get, remove))
+        .routes(routes!(locks))
+        .routes(routes!(unlock))
 }
 
 /// List repositories of backups
@@ -61,4 +68,35 @@ async fn remove(
     Write { call, .. }: Write<()>,
 ) -> Result<Gone, ApiError> {
     Ok(api.app.delete_repository(&call, &name).await?.into())
+}
+
+/// List the locks of a repository
+///
+/// Asked of a host that reaches it.
+#[utoipa::path(get, path = "/api/v1/backup/repositories/{name}/locks", operation_id = "listRepositoryLocks",
+    tag = "backup", params(("name" = String, Path, description = "Name."), ReadQuery),
+    responses((status = 200, body = Page<RepositoryLock>), (status = 404, body = Problem),
+        (status = 409, description = "No host that reaches it is up.", body = Problem)))]
+async fn locks(
+    api: Shared,
+    Fresh(state): Fresh,
+    Named(name): Named<String>,
+) -> Result<Answer<Page<RepositoryLock>>, ApiError> {
+    Ok(Answer::at(state.index, api.app.repository_locks(&state, &name).await?))
+}
+
+/// Remove locks of a repository
+///
+/// Those go that nobody holds: whose process is gone, or that were not renewed for half an hour. With `force` all go, and
+/// whoever is at work loses what it has written since its last whole snapshot.
+#[utoipa::path(post, path = "/api/v1/backup/repositories/{name}/unlock", operation_id = "unlockRepository",
+    tag = "backup", params(("name" = String, Path, description = "Name.")), request_body = UnlockRepository,
+    responses((status = 200, body = UnlockedRepository), (status = 404, body = Problem),
+        (status = 409, description = "No host that reaches it is up.", body = Problem)))]
+async fn unlock(
+    api: Shared,
+    Named(name): Named<String>,
+    Write { call, body, .. }: Write<UnlockRepository>,
+) -> Result<Answer<UnlockedRepository>, ApiError> {
+    Ok(Answer::from(api.app.unlock_repository(&call, &name, body).await?))
 }

@@ -31,6 +31,7 @@ mod files;
 mod health;
 mod hosts;
 mod images;
+mod locks;
 mod logs;
 mod logs_merge;
 mod metrics;

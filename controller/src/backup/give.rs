@@ -193,7 +193,7 @@ impl<'a> Taken<'a> {
 
 /// Whether a repository is known to be there. Two hosts that make one in the same place at the same moment each write a key
 /// of their own, and what the one has stored the other's cannot open.
-fn is_made(state: &State, name: &str) -> bool {
+pub(super) fn is_made(state: &State, name: &str) -> bool {
     let checked = state.repositories.get(name).is_some_and(|known| known.checked.is_some());
     checked || state.snapshots.keys().any(|key| key.repository == name)
 }

@@ -5,6 +5,7 @@
 //!                    ─▶ basis.rs     whose rules hold where nobody says anything: a component's, or a tier's
 //! that, x-omni, hand ─▶ policy.rs    when, where to, for how long, how it is proven, and who says so
 //! State, both        ─▶ plan.rs      the leader's steps: due.rs what is due, give.rs who does it, lost.rs what is given up
+//!                    ─▶ standing.rs what a host does by itself while no controller is reachable
 //!                    ─▶ status.rs    how old the newest proven snapshot is, and how long a restore takes
 //! State, scheduler   ─▶ rescue.rs   what comes back elsewhere because its host is lost
 //! Run                ─▶ order.rs     what its host is told, secrets included (opening.rs)
@@ -30,6 +31,7 @@ mod plan;
 mod policy;
 mod readers;
 mod rescue;
+mod standing;
 mod status;
 
 #[cfg(test)]
@@ -46,4 +48,5 @@ pub use policy::{Drills, Policy, Source, Sources, policy};
 pub(crate) use readers::readers;
 pub(crate) use rescue::{Choice, choose};
 pub use rescue::{Stranded, Unrescued, steps as rescues, stranded};
+pub(crate) use standing::standing as standing_orders;
 pub use status::{AppStanding, CopyStanding, ThreeTwoOne, standing};

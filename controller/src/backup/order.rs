@@ -194,7 +194,7 @@ impl Cx<'_> {
         let max_repack_size = rules.map(|rules| rules.maintenance.prune.max_repack_size.clone());
         let expired = self.run.created.minus(MOVED_FOR);
         let expire = vec![Expire { tag: TAG_MOVE.to_owned(), before: expired }];
-        let repository = self.open(repository, false)?;
+        let repository = self.repository(&repository.name, false)?;
         Ok(PruneTask { repository, forget, max_unused, max_repack_size, expire })
     }
 

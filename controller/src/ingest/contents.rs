@@ -13,6 +13,7 @@ use omni_transport::{FrameReader, FrameWriter, RecvStream, SendStream, Transport
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
+use zeroize::Zeroizing;
 
 /// Streams of one agent served at once; further ones wait.
 const AT_ONCE: usize = 8;
@@ -97,6 +98,13 @@ async fn answer(gateway: &Gateway, host: HostId, send: SendStream, receive: Recv
         Ok(Some(HostRequest::Image(wanted))) => {
             return Some(Longer::Image(Box::new(ImageAsked { wanted, requests, replies })));
         }
+        Ok(Some(HostRequest::Standing(known))) => {
+            runs::standing(gateway, host, known.as_ref()).map_err(|(code, message)| failed(code, message))
+        }
+        Ok(Some(HostRequest::Offline(run))) => match runs::hand_in(gateway, host, run).await {
+            Ok(()) => Ok(Zeroizing::new(Vec::new())),
+            Err((code, message)) => Err(failed(code, message)),
+        },
         Ok(Some(HostRequest::State(run))) => return Some(Longer::State(run, replies)),
         Ok(None) => return None,
         Err(error) => Err(failed("invalid", error.to_string())),

@@ -3,19 +3,20 @@
 //! ```text
 //! state ─▶ runs.rs (which runs the host is to do) ─▶ session.rs ─▶ agent
 //! agent ─▶ contents.rs ─▶ runs.rs (the order, made from this replica, secrets opened for it)
+//! agent ─▶ contents.rs ─▶ runs.rs (standing orders; what it did by them, into the log)
 //! agent ─▶ session.rs ─▶ runs.rs (begun, over: into the log, until it is there) ; telemetry ─▶ observed.rs (how far)
 //! ```
 
 use super::accept::Gateway;
 use super::content_context;
-use crate::backup::{Outline, Outlines, opening, order, outline};
+use crate::backup::{Outline, Outlines, limits, opening, order, outline, standing_orders};
 use crate::state::{Actor, AppKey, Command, State};
 use omni_catalogue::Catalogue;
 use omni_catalogue::policies::Policies;
 use omni_certs::ClusterKey;
 use omni_common::domain::app::{AppSpec, ContentDigest};
 use omni_common::ids::{HostId, RunId};
-use omni_common::wire::{DesiredRuns, MAX_RUN_ORDER, MAX_RUNS_PER_HOST, RunReport};
+use omni_common::wire::{DesiredRuns, MAX_RUN_ORDER, MAX_RUNS_PER_HOST, OfflineRun, RunReport};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -53,6 +54,41 @@ pub(super) fn order(
     match bytes.len() <= MAX_RUN_ORDER {
         true => Ok(bytes),
         false => Err(("unavailable", format!("the order is larger than {MAX_RUN_ORDER} bytes"))),
+    }
+}
+
+/// What a host may do by itself while no controller is reachable, as JSON; nothing when it has that already.
+pub(super) fn standing(
+    gateway: &Gateway,
+    host: HostId,
+    known: Option<&ContentDigest>,
+) -> Result<Zeroizing<Vec<u8>>, (&'static str, String)> {
+    let state = gateway.store.current();
+    let limits = limits(&state, gateway.releases.policies());
+    let orders = standing_orders(&state, host, &limits, &*gateway.releases);
+    let bytes =
+        Zeroizing::new(serde_json::to_vec(&orders).map_err(|error| ("unavailable", error.to_string()))?);
+    match known {
+        Some(known) if *known == ContentDigest::of(&bytes) => Ok(Zeroizing::new(Vec::new())),
+        _ => Ok(bytes),
+    }
+}
+
+/// Records what a host did by itself. An error with `not_found` is for good.
+pub(super) async fn hand_in(
+    gateway: &Gateway,
+    host: HostId,
+    run: Box<OfflineRun>,
+) -> Result<(), (&'static str, String)> {
+    let id = run.id;
+    let proposed = gateway.propose(Actor::system(), Command::RecordOffline { host, run }).await;
+    match proposed {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(refusal)) => {
+            tracing::warn!(node = %host, run = %id, reason = refusal.message, "a backup that a host took by itself is not recorded");
+            Err(("not_found", refusal.message))
+        }
+        Err(error) => Err(("unavailable", error.to_string())),
     }
 }
 

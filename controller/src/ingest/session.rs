@@ -11,8 +11,8 @@ use omni_common::domain::HostFacts;
 use omni_common::ids::{HostId, SessionId};
 use omni_common::wire::{
     AgentFrame, AllocationReport, CAPABILITY_FILES, CAPABILITY_IMAGES, CAPABILITY_LOGINS, CAPABILITY_RUN,
-    CAPABILITY_RUNS, CloseCode, GatewayFrame, Hello, PROTOCOL_MAX, PROTOCOL_MIN, TelemetryFrame, Welcome,
-    settle_protocol,
+    CAPABILITY_RUNS, CAPABILITY_STANDING, CloseCode, GatewayFrame, Hello, PROTOCOL_MAX, PROTOCOL_MIN,
+    TelemetryFrame, Welcome, settle_protocol,
 };
 use omni_transport::{Connection, FrameError, FrameReader, FrameWriter};
 use std::sync::Arc;
@@ -142,9 +142,15 @@ fn welcome(gateway: &Gateway, session: &Session, protocol: u16) -> Welcome {
     Welcome {
         protocol,
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        capabilities: [CAPABILITY_RUN, CAPABILITY_IMAGES, CAPABILITY_RUNS, CAPABILITY_LOGINS]
-            .map(str::to_owned)
-            .into(),
+        capabilities: [
+            CAPABILITY_RUN,
+            CAPABILITY_IMAGES,
+            CAPABILITY_RUNS,
+            CAPABILITY_LOGINS,
+            CAPABILITY_STANDING,
+        ]
+        .map(str::to_owned)
+        .into(),
         controller: gateway.me,
         host: session.host,
         session: session.id,

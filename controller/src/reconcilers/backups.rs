@@ -4,7 +4,7 @@ use super::driver::Reconciler;
 use crate::backup::{Ids, Look, Outlines, decide, limits};
 use crate::ingest::Gateway;
 use crate::metrics::BACKUP_RUNS;
-use crate::state::{Actor, Command, State};
+use crate::state::{Actor, Command, State, over_alone};
 use async_trait::async_trait;
 use omni_common::domain::backup::RunState;
 use omni_common::ids::RunId;
@@ -22,11 +22,13 @@ pub(crate) struct Backups {
     looked: Option<Instant>,
     /// Runs that were not over the last time.
     open: BTreeSet<RunId>,
+    /// Runs of hosts that were alone, which may come in when they are over; absent before the first look.
+    alone: Option<BTreeSet<RunId>>,
 }
 
 impl Backups {
     pub(crate) fn new(gateway: Arc<Gateway>) -> Self {
-        Self { gateway, looked: None, open: BTreeSet::new() }
+        Self { gateway, looked: None, open: BTreeSet::new(), alone: None }
     }
 }
 
@@ -34,7 +36,11 @@ impl Backups {
     /// Counts the runs that came to an end since the last time.
     fn count(&mut self, state: &State, outlines: &Outlines) {
         let open: BTreeSet<RunId> = state.open_runs.iter().copied().collect();
-        for run in self.open.difference(&open).filter_map(|id| state.runs.get(id)) {
+        let alone: BTreeSet<RunId> = over_alone(state).collect();
+        let known = self.alone.get_or_insert_with(|| alone.clone());
+        let handed_in = alone.difference(known).filter(|id| !self.open.contains(id));
+        let over: BTreeSet<RunId> = self.open.difference(&open).chain(handed_in).copied().collect();
+        for run in over.iter().filter_map(|id| state.runs.get(id)) {
             let outcome = match run.state {
                 RunState::Succeeded => "done",
                 RunState::Partial => "partial",
@@ -54,7 +60,7 @@ impl Backups {
                     .increment(1);
             }
         }
-        self.open = open;
+        (self.open, self.alone) = (open, Some(alone));
     }
 }
 

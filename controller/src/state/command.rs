@@ -12,7 +12,7 @@ use omni_common::clock::Time;
 use omni_common::domain::backup::PolicyOptions;
 use omni_common::domain::{HostFacts, SecretName};
 use omni_common::ids::{BootId, ClusterId, ControllerId, DeploymentId, HostId, RequestId, RunId, TokenId};
-use omni_common::wire::{AllocationReport, RunReport};
+use omni_common::wire::{AllocationReport, OfflineRun, RunReport};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -477,6 +477,13 @@ pub enum Command {
     },
     /// Somebody gives a move up, or takes it back: the app goes on where it was.
     ReturnMove(AppKey),
+    /// What a host did by itself while no controller was reachable. The same run is recorded once.
+    RecordOffline {
+        /// Which host.
+        host: HostId,
+        /// What it did, or is doing.
+        run: Box<OfflineRun>,
+    },
 }
 
 /// What changes about a person. Absent fields stay.

@@ -21,7 +21,7 @@ mod tests_moves;
 #[cfg(test)]
 mod tests_restored;
 
-pub(crate) use apply::{Restoration, first_controller, is_quiet, restored};
+pub(crate) use apply::{Restoration, first_controller, is_quiet, over_alone, restored};
 pub use apply::{apply, apply_to};
 pub use command::{Actor, ActorKind, Command, NewEvent, Outcome, Proposal, Refusal, RefusalCode, Reply};
 pub use model::*;

@@ -4,8 +4,9 @@ use super::command::{NewSecret, RunStep};
 use super::*;
 use omni_common::clock::Time;
 use omni_common::domain::SecretName;
-use omni_common::domain::backup::{PolicyOptions, Span};
+use omni_common::domain::backup::{ItemName, PolicyOptions, RunOutcome, RunState, Span};
 use omni_common::ids::{HostId, RequestId, RunId};
+use omni_common::wire::OfflineRun;
 
 fn at(secs: i64) -> Time {
     Time::from_secs(1_800_000_000 + secs)
@@ -212,4 +213,47 @@ fn all_of_it_survives_a_snapshot() {
         .expect("fine");
     let bytes = snapshot::encode(&log.0).expect("encodes");
     assert_eq!(snapshot::decode(&bytes).expect("decodes"), log.0);
+}
+
+/// Log entries are for ever: the bytes of what hosts hand in that were alone, as the first release wrote them.
+#[test]
+fn log_entries_about_hosts_that_were_alone_keep_their_bytes() {
+    let run = OfflineRun {
+        id: RunId::from_u128(6),
+        environment: "default".to_owned(),
+        app: "shop".to_owned(),
+        group: "main".to_owned(),
+        slot: 1,
+        release: 2,
+        repository: "home".to_owned(),
+        items: vec![ItemName::new("volume-data").expect("a name")],
+        due: at(0),
+        attempt: 1,
+        began: at(5),
+        max_duration_ms: 60_000,
+        outcome: None,
+    };
+    let outcome = RunOutcome {
+        state: RunState::Failed,
+        began: at(5),
+        ended: at(6),
+        items: Vec::new(),
+        code: Some("locked".to_owned()),
+        message: None,
+    };
+    let over = OfflineRun { outcome: Some(outcome), ..run.clone() };
+    let entry = |run: OfflineRun| Proposal {
+        request: RequestId::from_u128(7),
+        fingerprint: None,
+        at: at(7),
+        actor: Actor::system(),
+        command: Command::RecordOffline { host: HostId::from_u128(10), run: Box::new(run) },
+    };
+    let bytes: Vec<String> = [run, over]
+        .map(|run| {
+            let bytes = omni_common::codec::encode(&entry(run)).expect("encodes");
+            bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        })
+        .into();
+    insta::assert_snapshot!(bytes.join("\n"));
 }

@@ -4,8 +4,9 @@ use crate::call::Call;
 use crate::client::Client;
 use crate::error::Result;
 use omni_common::api::v1::{
-    AppBackupView, BackupDefaults, BackupPolicyView, CreateRepository, FilesQuery, Page, RepositoryView,
-    RestorePlan, RunView, RunsQuery, SnapshotView, SnapshotsQuery, StartRestore, StartRun,
+    AppBackupView, BackupDefaults, BackupPolicyView, CreateRepository, FilesQuery, Page, RepositoryLock,
+    RepositoryView, RestorePlan, RunView, RunsQuery, SnapshotView, SnapshotsQuery, StartRestore, StartRun,
+    UnlockRepository, UnlockedRepository,
 };
 use omni_common::domain::backup::{FileEntry, PolicyOptions};
 use reqwest::Method;
@@ -36,6 +37,18 @@ impl Client {
     /// Forgets a repository. What lies in it stays there.
     pub async fn remove_repository(&self, name: &str) -> Result<()> {
         self.write_silent(Call::change(Method::DELETE, &path(&["repositories", name]))).await
+    }
+
+    /// The locks that a repository has now.
+    pub async fn repository_locks(&self, name: &str) -> Result<Vec<RepositoryLock>> {
+        let page: Page<RepositoryLock> =
+            self.read(Call::get(&path(&["repositories", name, "locks"]))).await?;
+        Ok(page.items)
+    }
+
+    /// Removes the locks that nobody holds, and when it is forced, all.
+    pub async fn unlock_repository(&self, name: &str, body: &UnlockRepository) -> Result<UnlockedRepository> {
+        self.write(Call::change(Method::POST, &path(&["repositories", name, "unlock"])).body(body)).await
     }
 }
 

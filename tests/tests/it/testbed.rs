@@ -17,6 +17,7 @@ mod images;
 mod joins;
 mod loss;
 mod moves;
+mod offline;
 mod protection;
 mod recovery;
 mod returns;

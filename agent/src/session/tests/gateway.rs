@@ -216,7 +216,11 @@ async fn provide(connection: Connection, manners: Arc<Manners>) -> Option<()> {
             HostRequest::Run(run) => {
                 manners.orders.lock().expect("no test panics while holding it").get(&run).cloned()
             }
-            HostRequest::Image(_) | HostRequest::State(_) | HostRequest::Login(_) => return None,
+            HostRequest::Image(_)
+            | HostRequest::State(_)
+            | HostRequest::Login(_)
+            | HostRequest::Standing(_)
+            | HostRequest::Offline(_) => return None,
         };
         let Some(bytes) = found else {
             let message = "nothing of this host needs it".to_owned();

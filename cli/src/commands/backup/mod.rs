@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! runs.rs       begin, list, show, cancel      follow.rs    wait for runs, with bars on a terminal
-//! repo.rs       repositories                   policy.rs    what holds for apps
+//! repo.rs, unlock.rs  repositories               policy.rs    what holds for apps
 //! status.rs     how protected apps are         restore.rs   bring data back        snapshots.rs, files.rs, drills.rs
 //! ```
 
@@ -15,6 +15,7 @@ pub(crate) mod restore;
 pub(super) mod runs;
 pub(crate) mod snapshots;
 pub(super) mod status;
+mod unlock;
 
 use crate::args::{BackupCommand, FollowArg};
 use crate::exit::ExitStatus;

@@ -1,6 +1,6 @@
 //! `omni backup repo`: where snapshots lie.
 
-use super::begun;
+use super::{begun, unlock};
 use crate::args::{FollowArg, MediumArg, RepoAddArgs, RepoCommand};
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
@@ -35,6 +35,9 @@ pub(super) async fn run(
         }
         Some(RepoCommand::Prune { name, follow }) => {
             start(&StartRun::Prune { repository: name.clone() }, *follow, session, out).await
+        }
+        Some(RepoCommand::Unlock { name, force, yes }) => {
+            unlock::run(name, (*force, *yes), session, out).await
         }
         Some(RepoCommand::Rm { name, yes }) => remove(name, *yes, session, out).await,
     }

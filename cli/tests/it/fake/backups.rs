@@ -24,6 +24,8 @@ pub(super) fn router() -> Router<Fake> {
         .route("/api/v1/secrets/{name}/reveal", post(reveal))
         .route("/api/v1/backup/repositories", get(repositories).post(create_repository))
         .route("/api/v1/backup/repositories/{name}", get(repository).delete(remove_repository))
+        .route("/api/v1/backup/repositories/{name}/locks", get(locks))
+        .route("/api/v1/backup/repositories/{name}/unlock", post(unlock))
         .route("/api/v1/backup/runs", get(runs).post(start))
         .route("/api/v1/backup/runs/{run}", get(run))
         .route("/api/v1/backup/runs/{run}/cancel", post(cancel))
@@ -99,6 +101,23 @@ async fn create_repository(Json(body): Json<CreateRepository>) -> Response {
 
 async fn remove_repository(Path(name): Path<String>) -> Response {
     find_repository(&name).map_or_else(|missing| *missing, |_| StatusCode::NO_CONTENT.into_response())
+}
+
+async fn locks(Path(name): Path<String>) -> Response {
+    match find_repository(&name) {
+        Ok(_) => Json(Page::whole(fixtures::locks())).into_response(),
+        Err(missing) => *missing,
+    }
+}
+
+/// Only what nobody holds goes, unless it is forced.
+async fn unlock(Path(name): Path<String>, Json(body): Json<UnlockRepository>) -> Response {
+    if let Err(missing) = find_repository(&name) {
+        return *missing;
+    }
+    let (removed, left) =
+        fixtures::locks().into_iter().partition(|lock| body.force || lock.holder == LockHolder::Nobody);
+    Json(UnlockedRepository { removed, left }).into_response()
 }
 
 async fn runs(Query(query): Query<RunsQuery>) -> Json<Page<RunView>> {

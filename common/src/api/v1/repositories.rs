@@ -64,6 +64,63 @@ pub struct RepositoryCheck {
     pub run: RunId,
 }
 
+/// What to do about the locks of a repository.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UnlockRepository {
+    /// Remove those too whose holder is at work, or may be: it loses what it has written since its last whole snapshot.
+    #[serde(default)]
+    pub force: bool,
+}
+
+/// What became of the locks of a repository.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct UnlockedRepository {
+    /// Those that were removed.
+    pub removed: Vec<RepositoryLock>,
+    /// Those that are there now.
+    pub left: Vec<RepositoryLock>,
+}
+
+/// A lock in a repository: some process is at work there, or died there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RepositoryLock {
+    /// Its id in the repository.
+    pub id: String,
+    /// What the machine of the process calls itself.
+    pub hostname: String,
+    /// User of the process.
+    pub user: String,
+    /// Number of the process.
+    pub process: u32,
+    /// When it was renewed last, which restic does every five minutes.
+    pub renewed: Option<Time>,
+    /// It keeps out everybody, not only who wants to keep out everybody.
+    pub exclusive: bool,
+    /// Name of the host of the mesh that calls itself so; absent when there is none, or more than one.
+    pub host: Option<String>,
+    /// How that host stands; one that is `down` has lost its lease, and may all the same still write.
+    pub host_status: Option<super::HostStatus>,
+    /// The run that this host is doing there.
+    pub run: Option<RunId>,
+    /// Whether somebody is known to be at work.
+    pub holder: LockHolder,
+    /// The same as a sentence.
+    pub why: String,
+}
+
+/// Who is behind a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LockHolder {
+    /// A run of a host of the mesh.
+    Run,
+    /// Nobody knows: it was renewed less than half an hour ago.
+    Unknown,
+    /// Nobody: it was not renewed for half an hour.
+    Nobody,
+}
+
 /// What a repository is kept on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]

@@ -5,26 +5,30 @@
 //! RunOrder (order.rs) ──▶ the host            one task, with all that it takes to do it, secrets included
 //! RunProgress, RunOutcome (outcome.rs) ◀──    how far it is, and what came of it
 //! FilesOrder (files.rs) ──▶ the host, FileEntry ◀──   what is in a folder of a snapshot
+//! StandingOrders (standing.rs) ──▶ the host   what it does by itself while nobody can order it
 //! ```
 //!
 //! x-omni.backup (options.rs), schedule.rs, span.rs, location.rs: what people write, read and checked in one place.
 //!
-//! An order travels as JSON and is never stored in clear. Progress and outcomes travel in frames.
+//! An order travels as JSON; only standing orders are stored in clear, by their host, for it alone. Progress and outcomes travel in frames.
 
 mod files;
 mod hidden;
 mod item;
 mod location;
+mod locks;
 mod options;
 mod order;
 mod outcome;
 mod schedule;
 mod span;
+mod standing;
 
 pub use files::{FileEntry, FileKind, FilesOrder, MAX_FILES};
 pub use hidden::Hidden;
 pub use item::{Item, ItemName, MAX_ITEMS, Quiesce, Take};
 pub use location::{BadLocation, Location, LocationKind, Place};
+pub use locks::{HeldLock, LocksOrder, Removal};
 pub use options::{
     DrillOptions, MAX_COPIES, OptionsOf, PolicyOptions, QuiesceOption, ServiceOptions, TakeMethod,
     common_options, option_fault, policy_options, service_options,
@@ -37,6 +41,7 @@ pub use order::{
 pub use outcome::{ItemOutcome, Phase, RunOutcome, RunProgress, RunState};
 pub use schedule::{InvalidSchedule, Schedule};
 pub use span::{InvalidSpan, Span};
+pub use standing::{CatchUp, StandingOrder, StandingOrders};
 
 /// Environment that the controllers' own state is kept under. No environment can have that name.
 pub const CONTROLLERS_ENVIRONMENT: &str = "@omni";

@@ -116,6 +116,24 @@ pub(super) fn agent_frames() -> Samples<AgentFrame> {
     ]
 }
 
+fn offline_run(outcome: Option<RunOutcome>) -> OfflineRun {
+    OfflineRun {
+        id: RunId::from_u128(0xc3),
+        environment: "default".to_owned(),
+        app: "shop".to_owned(),
+        group: "main".to_owned(),
+        slot: 0,
+        release: 7,
+        repository: "home".to_owned(),
+        items: vec![ItemName::new("volume-data").expect("it is a name")],
+        due: AT,
+        attempt: 1,
+        began: AT,
+        max_duration_ms: 3_600_000,
+        outcome,
+    }
+}
+
 fn run_report() -> RunReport {
     let item = ItemOutcome {
         item: ItemName::new("volume-data").expect("it is a name"),
@@ -170,6 +188,10 @@ pub(super) fn host_requests() -> Samples<HostRequest> {
         ("run", HostRequest::Run(RunId::from_u128(0xc1))),
         ("state", HostRequest::State(RunId::from_u128(0xc1))),
         ("login", HostRequest::Login(Registry::of_image("registry.lan:5000/web"))),
+        ("standing", HostRequest::Standing(Some(ContentDigest::of(b"orders")))),
+        ("standing-none", HostRequest::Standing(None)),
+        ("offline-begun", HostRequest::Offline(Box::new(offline_run(None)))),
+        ("offline-over", HostRequest::Offline(Box::new(offline_run(run_report().outcome)))),
     ]
 }
 
@@ -315,6 +337,7 @@ pub(super) fn agent_requests() -> Samples<AgentRequest> {
             "project",
             AgentRequest::Project { name: "shop".to_owned(), files: vec!["/srv/shop/web.env".to_owned()] },
         ),
+        ("locks", AgentRequest::Locks(Hidden::new("{}"))),
     ]
 }
 
@@ -379,7 +402,19 @@ pub(super) fn reply_frames() -> Samples<ReplyFrame> {
         ("files", ReplyFrame::Files(file_entries())),
         ("files-none", ReplyFrame::Files(Vec::new())),
         ("project", ReplyFrame::Project(b"{}".to_vec())),
+        ("locks", ReplyFrame::Locks(vec![held_lock(Some(AT)), held_lock(None)])),
     ]
+}
+
+fn held_lock(renewed: Option<Time>) -> HeldLock {
+    HeldLock {
+        id: "0123456789abcdef".repeat(4),
+        hostname: "web-1".to_owned(),
+        username: "root".to_owned(),
+        pid: 4711,
+        renewed,
+        exclusive: renewed.is_none(),
+    }
 }
 
 fn file_entries() -> Vec<FileEntry> {

@@ -8,6 +8,7 @@ mod builds;
 mod files;
 mod hosts;
 mod idempotency;
+mod locks;
 mod moves;
 mod oidc;
 mod openapi;

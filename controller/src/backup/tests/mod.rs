@@ -1,5 +1,6 @@
 //! What is decided about backups, over made-up clusters.
 
+mod alone;
 mod data;
 mod days;
 mod policies;

@@ -10,6 +10,7 @@ mod apps;
 mod controllers;
 mod hosts;
 mod moves;
+mod offline;
 mod records;
 mod repositories;
 mod restoration;
@@ -18,6 +19,7 @@ mod secrets;
 mod snapshots;
 mod users;
 
+pub(crate) use offline::over_alone;
 pub(crate) use restoration::{Restoration, first_controller, restored};
 pub(crate) use runs::is_quiet;
 
@@ -127,6 +129,7 @@ fn run(mut state: State, proposal: &Proposal) -> Result<(State, Reply), Refusal>
         Command::CancelRun(id) => runs::cancel(s, *id, proposal)?,
         Command::AdoptRuns(steps) => runs::adopt(s, steps, proposal),
         Command::RecordRun { host, report } => runs::record(s, *host, report, proposal),
+        Command::RecordOffline { host, run } => offline::record(s, *host, run, proposal)?,
         Command::RecordRunner { host, able } => runs::record_runner(s, *host, *able),
         Command::AcceptLoss { app, group, slot } => runs::accept_loss(s, app, group, *slot, proposal)?,
         Command::CreateUser(user) => users::create(s, user, proposal)?,
@@ -248,6 +251,7 @@ fn describe(state: &State, command: &Command) -> Option<(&'static str, String)> 
         | Command::AdoptMoves(_)
         | Command::RecordRun { .. }
         | Command::RecordRunner { .. }
+        | Command::RecordOffline { .. }
         | Command::RecordAllocations { .. }
         | Command::HostTransitions(_)
         | Command::RecordFacts { .. }

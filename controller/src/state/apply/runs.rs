@@ -227,7 +227,7 @@ pub(super) fn record(state: &mut State, host: HostId, report: &RunReport, propos
     Reply::Done
 }
 
-fn finish(state: &mut State, run: &Arc<Run>, outcome: &RunOutcome, proposal: &Proposal) {
+pub(super) fn finish(state: &mut State, run: &Arc<Run>, outcome: &RunOutcome, proposal: &Proposal) {
     let items = bounded(&outcome.items);
     snapshots::note(state, run, &items, proposal.at);
     let mut begun = Run::clone(run);
@@ -442,9 +442,14 @@ fn tell(state: &mut State, run: &Run, at: Time) {
         Some(_) => format!("{kind} of {} ({place}) {how}{reason}", run.subject()),
         None => format!("{kind} of repository {} {how}{reason}", run.repository),
     };
+    let alone = super::offline::is_alone(run);
+    let message = if alone { format!("{message} (its host began it by itself)") } else { message };
     let mut draft = EventDraft::new("backup", event, message)
         .with("run", &run.id.to_string())
         .with("repository", &run.repository);
+    if alone {
+        draft = draft.with("by", &run.by);
+    }
     if let Some(app) = &run.app {
         draft = draft.with("app", &app.name).with("environment", &app.environment);
     }
@@ -497,7 +502,7 @@ fn bounded(items: &[ItemOutcome]) -> Vec<ItemOutcome> {
 }
 
 /// The beginning of a text that may be long.
-fn cut(text: &str) -> String {
+pub(super) fn cut(text: &str) -> String {
     if text.len() <= MAX_RUN_TEXT {
         return text.to_owned();
     }

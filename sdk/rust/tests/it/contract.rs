@@ -244,6 +244,8 @@ async fn use_backups(client: &Client) {
     client.repository("x").await.ok();
     client.create_repository(&CreateRepository::default()).await.ok();
     client.remove_repository("x").await.ok();
+    client.repository_locks("x").await.ok();
+    client.unlock_repository("x", &UnlockRepository { force: true }).await.ok();
     let query = RunsQuery {
         environment: text(),
         app: text(),
