@@ -2,7 +2,7 @@
 
 use crate::fake::{Mood, World};
 
-const VERBS: [&str; 94] = [
+const VERBS: [&str; 96] = [
     "",
     "login",
     "logout",

@@ -3,7 +3,8 @@
 
 use super::give::is_made;
 use super::limits::Limits;
-use super::order::{Opener, order};
+use super::opening::Opener;
+use super::order::order;
 use super::policy::{offset, policy};
 use crate::state::{Allocation, Goal, Run, RunKind, RunTask, State, subject};
 use omni_common::domain::backup::{BackupTask, CatchUp, StandingOrder, StandingOrders, Task};

@@ -34,7 +34,7 @@ const LOOKS: usize = 120;
 
 /// Images to build, by the services that they are for.
 #[derive(Default)]
-pub(in crate::commands) struct Builds {
+pub(crate) struct Builds {
     app: AppName,
     host: Option<String>,
     wanted: Vec<Wanted>,

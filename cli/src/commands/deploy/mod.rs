@@ -23,7 +23,7 @@ use crate::printer::Printer;
 use crate::session::{Session, confirm};
 use crate::settings::process_variable;
 use anyhow::{Context as _, Result};
-pub(super) use build::Builds;
+pub(crate) use build::Builds;
 pub(crate) use context::ContextError;
 pub(crate) use find::FindError;
 use find::find;
