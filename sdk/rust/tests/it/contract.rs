@@ -7,12 +7,12 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use omni_common::api::v1::{
     AcceptInvitation, AcceptLoss, AccessRole, AccessScope, AlertmanagerMessage, AlertsQuery, AppsQuery,
-    AuditQuery, BackupDefaults, ChangePassword, CommaList, ConfirmMove, ContainersQuery, CreateApiToken,
-    CreateEnvironment, CreateJoinToken, CreateRepository, CreateUser, DefinitionQuery, DefinitionSource,
-    Deploy, DiffQuery, DrainHost, EventFilter, EventsQuery, FilesQuery, HostsQuery, ImagesQuery, JoinRole,
-    LivenessTimes, LogsQuery, MetricsQuery, MetricsSource, PushQuery, PutSecret, ReadProject, Rollback,
-    RunsQuery, SetOidc, SnapshotsQuery, StartMove, StartRestore, StartRun, StartSession, SteerAction,
-    TokensQuery, UpdateApp, UpdateHost, UpdateUser, UsersQuery,
+    AuditQuery, BackupDefaults, BuildStart, ChangePassword, CommaList, ConfirmMove, ContainersQuery,
+    CreateApiToken, CreateEnvironment, CreateJoinToken, CreateRepository, CreateUser, DefinitionQuery,
+    DefinitionSource, Deploy, DiffQuery, DrainHost, EventFilter, EventsQuery, FilesQuery, HostsQuery,
+    ImagesQuery, JoinRole, LivenessTimes, LogsQuery, MetricsQuery, MetricsSource, PushQuery, PutSecret,
+    ReadProject, Rollback, RunsQuery, SetOidc, SnapshotsQuery, StartMove, StartRestore, StartRun,
+    StartSession, SteerAction, TokensQuery, UnlockRepository, UpdateApp, UpdateHost, UpdateUser, UsersQuery,
 };
 use omni_common::clock::Time;
 use omni_common::domain::backup::{Hidden, PolicyOptions, Span};
@@ -318,6 +318,15 @@ async fn open_every_socket(client: &Client) {
     client.exec("x", "y", Default::default()).await.ok();
     let query = PushQuery { host: list("x"), label: list("x"), all: true, name: Some("x".to_owned()) };
     client.push_image(&query).await.ok();
+    let start = BuildStart {
+        service: "x".to_owned(),
+        name: "x".to_owned(),
+        build: Default::default(),
+        platform: None,
+        registries: Vec::new(),
+        host: None,
+    };
+    client.build_image("x", "y", start).await.ok();
 }
 
 /// Whether `path` is one of those that `template` describes.
