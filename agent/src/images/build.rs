@@ -91,13 +91,11 @@ async fn build(
                 }
                 Some(Ok(BuildWord::Image(id))) => image = Some(id),
                 // Why it was not fed to the end says more than that the builder did not like that.
-                Some(Ok(BuildWord::Failed(_)) | Err(_)) if matches!(fed, Some(Err(_))) => {
-                    return fed.unwrap_or(Ok(())).and_then(|()| Err(Ended::Gone));
-                }
                 Some(Ok(BuildWord::Failed(why))) => {
-                    return Err(Failure::failed(format!("the image cannot be built: {why}")).into());
+                    let failure = Failure::failed(format!("the image cannot be built: {why}"));
+                    return Err(fed.and_then(Result::err).unwrap_or_else(|| failure.into()));
                 }
-                Some(Err(error)) => return Err(error.into()),
+                Some(Err(error)) => return Err(fed.and_then(Result::err).unwrap_or_else(|| error.into())),
                 None => return image.ok_or_else(|| Failure::failed("the builder ended without an image").into()),
             },
             ended = &mut feeding, if fed.is_none() => fed = Some(ended),
