@@ -72,7 +72,7 @@ async fn what_is_desired_is_fetched_run_and_reported() {
     gateway.has(app.to_canonical_json());
     let agent = world.agent(&[1]);
     let Told::Hello(hello) = gateway.hears().await else { panic!("hello comes first") };
-    assert_eq!(hello.capabilities, ["run/1", "images/1", "runs/1"]);
+    assert_eq!(hello.capabilities, ["run/1", "images/1", "runs/1", "files/1"]);
     assert_eq!(gateway.told_of().await, (true, Vec::new(), false), "a host without anything says so");
     gateway
         .says(GatewayFrame::Desired(Desired { generation: 3, allocations: vec![allocation(7, &app)] }))
