@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use omni_common::api::v1::{
     ControllerRole, ControllerView, Event, EventsQuery, HostStatus, HostView, ImagesQuery,
 };
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Most events that a test looks back at.
@@ -89,7 +90,8 @@ impl<'a> Mesh<'a> {
         found.with_context(|| format!("last seen: {last:#?}"))
     }
 
-    /// Waits until it is known that these hosts have an image of this name, and no others.
+    /// Waits until it is known that these hosts have an image of this name, and no others. It need not be the same one: what
+    /// each host imports for itself has an id of its own.
     ///
     /// # Errors
     /// When it takes too long; the error shows what was known last.
@@ -99,13 +101,13 @@ impl<'a> Mesh<'a> {
         let found = eventually(&format!("{name} is known to be on {hosts:?}"), SOON, || {
             let query = ImagesQuery { q: Some(name.to_owned()), ..ImagesQuery::default() };
             let images = api.ask(async |client| client.images(query.clone()).await);
-            let on: Vec<String> = images
+            let on: BTreeSet<&str> = images
                 .iter()
                 .flatten()
                 .filter(|image| image.name == name)
-                .flat_map(|image| image.hosts.iter().map(|host| host.name.clone()))
+                .flat_map(|image| image.hosts.iter().map(|host| host.name.as_str()))
                 .collect();
-            let done = on == hosts;
+            let done = on == hosts.iter().copied().collect();
             last = Some(images);
             done.then_some(())
         });
