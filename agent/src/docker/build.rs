@@ -8,7 +8,6 @@ use bollard::auth::DockerCredentials;
 use bollard::models::BuildInfo;
 use bollard::query_parameters::{
     BuildImageOptions, BuildImageOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptionsBuilder,
-    TagImageOptionsBuilder,
 };
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
@@ -62,13 +61,6 @@ impl Engine {
             };
             std::future::ready(word)
         })
-    }
-
-    /// Gives an image a further name.
-    pub async fn tag(&self, id: &ContentDigest, name: &str) -> Result<(), DockerError> {
-        let (repository, tag) = split(name);
-        let options = TagImageOptionsBuilder::new().repo(repository).tag(tag).build();
-        self.call("tag", self.docker.tag_image(&format!("sha256:{id}"), Some(options))).await
     }
 
     /// Takes away the oldest images of a repository beyond those to keep. One that a container uses stays.

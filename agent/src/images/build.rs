@@ -38,9 +38,7 @@ impl Images {
             logins.map(|(registry, login)| (known_as(registry), credentials(registry, login))).collect();
         stream.reply.send(&ReplyFrame::Started).await?;
         let id = build(&engine, &root, &order, logins, stream).await?;
-        for name in &order.build.tags {
-            engine.tag(&id, name).await.map_err(Failure::from)?;
-        }
+        // Not under `tags` of the file: on a host they would replace what other apps run under these names.
         let repository =
             order.name.rsplit_once(':').map_or(order.name.as_str(), |(repository, _)| repository);
         if let Err(error) = engine.keep_newest(repository, KEPT).await {

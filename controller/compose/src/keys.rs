@@ -100,7 +100,7 @@ pub const KEYS: &[Key] = &[
     no("services.*.build.secrets", SESSION, "build such an image elsewhere and name it with `image`"),
     yes("services.*.build.shm_size"),
     no("services.*.build.ssh", SESSION, "build such an image elsewhere and name it with `image`"),
-    yes("services.*.build.tags"),
+    says("services.*.build.tags", "read and not used: on hosts an image has the name that omni gives it"),
     yes("services.*.build.target"),
     differs("services.*.build.ulimits", "builds have the limits of the engine"),
     yes("services.*.build.ulimits.*.hard"),
