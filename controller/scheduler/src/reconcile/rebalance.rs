@@ -4,7 +4,7 @@ use super::{Planner, Team};
 use crate::choose::{Choice, choose};
 use crate::filters::first_miss;
 use crate::ids::{AllocationId, GroupKey};
-use crate::index::{Ask, Entry, Held};
+use crate::index::{Ask, Entry, Held, HostIx};
 use crate::plan::Step;
 use crate::problem::{AllocationState, Group, Mode, Rebalance};
 use crate::scores::points;
@@ -38,8 +38,12 @@ impl<'a> Planner<'a> {
             }
             let team = teams.entry(&group.key).or_insert_with(|| {
                 let mut team = Team::new(self.index, group, entry);
-                let planned = planned.get(&group.key).copied().unwrap_or_default();
-                team.moving = self.moving_of(group, entry).saturating_add(planned);
+                let planned = planned.get(&group.key).map_or(&[][..], Vec::as_slice);
+                let steps = u32::try_from(planned.len()).unwrap_or(u32::MAX);
+                team.moving = self.moving_of(group, entry).saturating_add(steps);
+                for ix in planned.iter().flatten() {
+                    team.add(self.index, self.index.host(*ix));
+                }
                 team
             });
             if self.moves_left(team).is_err() {
@@ -59,15 +63,18 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// How many steps of this plan each group has: they count as slots in motion.
-    fn planned(&self) -> BTreeMap<GroupKey, u32> {
-        let mut planned: BTreeMap<GroupKey, u32> = BTreeMap::new();
+    /// The steps of this plan that each group has, with the host of what they start. Each counts as a slot in motion;
+    /// what starts counts on its host as well, or a host would get more of the group than it may have.
+    fn planned(&self) -> BTreeMap<GroupKey, Vec<Option<HostIx>>> {
+        let mut planned: BTreeMap<GroupKey, Vec<Option<HostIx>>> = BTreeMap::new();
         for step in &self.plan.steps {
-            let group = match step {
-                Step::Place { placement, .. } | Step::Move { placement, .. } => &placement.group,
-                Step::Stop { allocation, .. } | Step::Lose { allocation, .. } => &allocation.group,
+            let (group, starts_on) = match step {
+                Step::Place { placement, .. } | Step::Move { placement, .. } => {
+                    (&placement.group, self.index.host_ix(placement.host.id))
+                },
+                Step::Stop { allocation, .. } | Step::Lose { allocation, .. } => (&allocation.group, None),
             };
-            *planned.entry(group.clone()).or_default() += 1;
+            planned.entry(group.clone()).or_default().push(starts_on);
         }
         planned
     }

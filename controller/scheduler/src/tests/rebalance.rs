@@ -67,3 +67,16 @@ fn exclusive_pinned_and_unhealthy_ones_stay() {
         "",
     );
 }
+
+#[test]
+fn a_host_is_not_given_more_of_a_group_than_it_may_have_by_a_placement_and_a_rebalance_together() {
+    check(
+        "host a label=disk:hdd
+         host b label=disk:ssd
+         group web replicas=2 per-host=1 max-moving=2 constraint=node.labels.disk==ssd
+         alloc web#0 on a healthy
+         policy rebalance=1",
+        "place web#1@1 on b: missing
+         note: web#0@1 on a would not be placed there now: needs node.labels.disk == ssd, has `hdd`",
+    );
+}
