@@ -171,7 +171,7 @@ impl fmt::Display for Halt {
         if self.lost.len() > NAMED {
             write!(f, " and {} more", self.lost.len() - NAMED)?;
         }
-        f.write_str("): nothing of theirs is replaced until some return or an operator overrides it")
+        f.write_str("): what ran there is not replaced until some return; `omni drain HOST` replaces it all the same")
     }
 }
 

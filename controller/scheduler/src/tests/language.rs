@@ -10,7 +10,7 @@
 //!            renew=SLOT renew-stops-first
 //!            gpus=N|all gpu-model= gpu-memory= gpu-share=]
 //! alloc GROUP#SLOT[@EPOCH] on HOST STATE [told-to-stop] [pinned] [gpu=ID[:SHARE[:MEMORY]]]
-//! policy [overridden storm-percent= storm-hosts= max-moving= rebalance=MOVES[:GAIN]]
+//! policy [storm-percent= storm-hosts= max-moving= rebalance=MOVES[:GAIN]]
 //! ```
 //!
 //! A group is `app`, `app.group` or `environment/app.group`; `#host` is the slot of a global group on its host. Sizes
@@ -301,7 +301,6 @@ fn allocation(
 fn policy(text: &str, policy: &mut Policy) {
     for (word, value) in words(text) {
         match word {
-            "overridden" => policy.storm.overridden = true,
             "storm-percent" => policy.storm.max_percent = number(value),
             "storm-hosts" => policy.storm.max_hosts = Some(number(value)),
             "max-moving" => policy.max_moving = number(value),

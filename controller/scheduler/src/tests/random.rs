@@ -18,9 +18,9 @@ pub(super) fn problem() -> impl Strategy<Value = Problem> {
     let hosts = vec(host(), 0..=HOSTS as usize).prop_map(numbered);
     let groups = vec(group(), 0..=GROUPS).prop_map(named);
     let policy =
-        (option::of(0_u32..4), 0_u32..4, any::<bool>()).prop_map(|(moves, max_moving, overridden)| {
+        (option::of(0_u32..4), 0_u32..4).prop_map(|(moves, max_moving)| {
             let rebalance = moves.map(|max_moves| Rebalance { max_moves, min_gain: 1 });
-            Policy { rebalance, max_moving, storm: Storm { overridden, ..Storm::default() } }
+            Policy { rebalance, max_moving, ..Policy::default() }
         });
     (hosts, groups, vec(allocation(), 0..16), policy).prop_map(|(hosts, groups, allocations, policy)| {
         let allocations = allocations.into_iter().enumerate().map(|(number, allocation)| Allocation {
