@@ -94,12 +94,12 @@ impl App {
     fn asked(&self, state: &State, body: &StartRun) -> Result<Vec<Run>, AppError> {
         match body {
             StartRun::Backup { environment, app, to } if is_controllers(environment, app) => {
-                let policy = backup::controllers_policy(state);
+                let policy = backup::controllers_policy(state, self.releases.policies());
                 let to = destination(state, to.as_deref(), &policy)?;
                 Ok(vec![backup::controllers_backup(RunId::mint(), &to, &policy)])
             }
             StartRun::Drill { environment, app, from, host } if is_controllers(environment, app) => {
-                let policy = backup::controllers_policy(state);
+                let policy = backup::controllers_policy(state, self.releases.policies());
                 let app = backup::controllers::app(state);
                 self.drills_as(state, &app, &policy, from.as_deref(), host_named(state, host.as_deref())?)
             }
