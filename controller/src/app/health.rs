@@ -241,7 +241,8 @@ fn data(state: &State, stranded: &BTreeMap<AppKey, Vec<StrandedView>>, now: Time
 
 /// What came back without its last part not long ago, the newest of it, and what to do about it.
 fn lately_lost(state: &State, now: Time) -> Option<(String, String)> {
-    let all = state.apps.values().flat_map(|app| app.rescued.iter().map(move |(own, rescued)| (app, own, rescued)));
+    let all =
+        state.apps.values().flat_map(|app| app.rescued.iter().map(move |(own, rescued)| (app, own, rescued)));
     let mut lately: Vec<_> = all.filter(|(_, _, rescued)| now.since(rescued.at) <= TOLD_FOR).collect();
     lately.sort_by_key(|(_, _, rescued)| std::cmp::Reverse(rescued.at));
     let (app, (group, slot), rescued) = lately.first()?;

@@ -24,7 +24,8 @@ impl App {
             let outline = self.releases.outline(state, &app.wanted()?.spec)?;
             Some((Arc::clone(app), standing(state, app, &outline, now)))
         });
-        let own = (Arc::new(controllers::app(state)), controllers_standing(state, self.releases.policies(), now));
+        let own =
+            (Arc::new(controllers::app(state)), controllers_standing(state, self.releases.policies(), now));
         of_apps.chain([own]).collect()
     }
 

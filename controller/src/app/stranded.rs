@@ -29,7 +29,8 @@ impl App {
         let (group, slot) = &one.instance;
         let down = state.hosts.get(&one.from).map_or(state.now, |host| host.status_since);
         let release = state.apps.get(&one.app).and_then(|app| app.wanted());
-        let volumes = release.and_then(|release| release.groups.get(group)).map(|group| group.volumes.clone());
+        let volumes =
+            release.and_then(|release| release.groups.get(group)).map(|group| group.volumes.clone());
         let Outcome { state: stands, taken, allowed_ms, why } = self.outcome(state, one);
         let lost = taken.map(|taken| down.since(taken));
         StrandedView {
@@ -53,10 +54,8 @@ impl App {
             let why = format!("data of {taken} is being brought back by run {}", run.id.short());
             return Outcome::new(StrandedState::Returning, Some(taken), why);
         }
-        let outline = state
-            .apps
-            .get(&one.app)
-            .and_then(|app| self.releases.outline(state, &app.wanted()?.spec));
+        let outline =
+            state.apps.get(&one.app).and_then(|app| self.releases.outline(state, &app.wanted()?.spec));
         let Some(outline) = outline else {
             return Outcome::new(StrandedState::Stuck, None, "its release cannot be read".to_owned());
         };
@@ -76,7 +75,9 @@ impl App {
                         allowed_ms: Some(allowed_ms),
                         ..Outcome::new(StrandedState::TooOld, Some(taken), why)
                     },
-                    Unrescued::NoSnapshot | Unrescued::Failed => Outcome::new(StrandedState::Stuck, None, why),
+                    Unrescued::NoSnapshot | Unrescued::Failed => {
+                        Outcome::new(StrandedState::Stuck, None, why)
+                    }
                 }
             }
         }

@@ -50,9 +50,8 @@ fn the_controllers_own_state_is_kept_like_an_app_of_the_critical_tier() {
         ca_key_sealed: Vec::new(),
         liveness: crate::state::LivenessConfig::default(),
     });
-    let standing = |world: &World| {
-        crate::backup::controllers_standing(&world.state, &Policies::builtin(), world.now)
-    };
+    let standing =
+        |world: &World| crate::backup::controllers_standing(&world.state, &Policies::builtin(), world.now);
     world.live(60);
     let own = standing(&world);
     assert!(own.overdue && own.policy.fault.is_some(), "two repositories, and nobody said which: {own:?}");

@@ -159,8 +159,7 @@ impl World {
         };
         let limits = limits(&state, &Policies::builtin());
         let own = controllers::outline(&Policies::builtin());
-        let outlines =
-            BTreeMap::from([(key(), Arc::new(outline)), (AppKey::controllers(), Arc::new(own))]);
+        let outlines = BTreeMap::from([(key(), Arc::new(outline)), (AppKey::controllers(), Arc::new(own))]);
         let mut world = Self { state, outlines, limits, now, next: 0, requests: 0 };
         world.add_app(Tier::Critical);
         world
