@@ -426,12 +426,11 @@ describe("the dashboard", { skip, timeout: 1_200_000 }, () => {
       await button.click();
       await page.getByRole("dialog").getByRole("button", { name, exact: true }).click();
     };
-    await thumb("Restart");
-    await sees(page, "default/shop restarts");
-    await page.locator('[data-move="done"]').waitFor();
     await thumb("Roll back");
     await page.locator('[data-move="done"][data-release="1"]').waitFor();
     await sees(page, "1 of 1 healthy");
+    await thumb("Restart");
+    await sees(page, "default/shop restarts");
     await page.setViewportSize({ width: 1280, height: 820 });
   });
 
