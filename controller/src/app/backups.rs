@@ -7,7 +7,7 @@ use super::selectors::{allows, words};
 use super::{App, AppError, Call, View};
 use crate::backup::{self, Outline, Policy};
 use crate::state::{
-    App as AppState, AppKey, Command, Reply, Run, RunKind, RunTask, Snapshot, SnapshotKey, State,
+    App as AppState, AppKey, Command, Reach, Reply, Run, RunKind, RunTask, Snapshot, SnapshotKey, State,
 };
 use omni_common::api::v1::{self as api, Page, RunView, RunsQuery, SnapshotView, SnapshotsQuery, StartRun};
 use omni_common::domain::backup::{RunProgress, RunState};
@@ -75,12 +75,14 @@ impl App {
         &self,
         state: &State,
         query: &SnapshotsQuery,
+        within: Reach<'_>,
     ) -> Result<Page<SnapshotView>, AppError> {
         let filters = SnapshotsQuery { limit: None, cursor: None, ..query.clone() };
         let paging: Paging<SnapshotKey> =
             Paging::new("snapshots", &filters, query.limit, query.cursor.as_deref())?;
         let wanted = |(key, one): &(&SnapshotKey, &Arc<Snapshot>)| {
-            query.environment.as_ref().is_none_or(|name| key.app.environment == *name)
+            within.has_app(&key.app.environment, &key.app.name)
+                && query.environment.as_ref().is_none_or(|name| key.app.environment == *name)
                 && query.app.as_ref().is_none_or(|name| key.app.name == *name)
                 && query.repository.as_ref().is_none_or(|name| key.repository == *name)
                 && query.item.as_ref().is_none_or(|name| one.item.as_str() == name)
