@@ -26,7 +26,7 @@ fn json_has_the_shapes_of_the_api() {
     let health = world.omni("health -o json");
     assert_eq!(health.code, 1);
     let health: ClusterHealth = serde_json::from_str(&health.out).expect("JSON of the expected shape");
-    assert_eq!(health.checks.len(), 4);
+    assert_eq!(health.checks.len(), 5);
 }
 
 #[test]
