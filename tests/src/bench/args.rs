@@ -57,7 +57,7 @@ pub struct Settings {
     /// Take omni's programs from this folder [default: where this one lies].
     #[arg(long, global = true, value_name = "DIR")]
     pub programs: Option<PathBuf>,
-    /// Rounds of each comparison of writes and reads, and of deploys.
+    /// Rounds of each comparison of writes and reads, deploys.
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     pub rounds: Option<u32>,
     /// Leaders to kill on each side, or hosts.

@@ -36,7 +36,7 @@ mod writes;
 use anyhow::{Context, Result, bail};
 use args::{Cli, Settings, What};
 use machine::Machine;
-use report::{Report, note};
+use report::note;
 use std::path::{Path, PathBuf};
 
 /// Measures what was asked for.
@@ -61,7 +61,8 @@ pub async fn run(cli: Cli) -> Result<()> {
 fn parts(what: What) -> Vec<What> {
     match what {
         What::All => {
-            vec![What::Writes, What::Failover, What::Agent, What::Deploy, What::AppFailover, What::Scale]
+            use What::{Agent, AppFailover, Deploy, Failover, Scale, Writes};
+            vec![Writes, Failover, Agent, Deploy, AppFailover, Scale]
         }
         one => vec![one],
     }
@@ -79,14 +80,8 @@ async fn measure(part: What, settings: &Settings, programs: &Path, data: &Path) 
     let report = match part {
         What::Writes => writes::run(settings, programs, &folder, &machine).await?,
         What::Failover => Box::pin(failover::run(settings, programs, &folder, &machine)).await?,
-        What::Deploy => match on_hosts(apps::Part::Deploy, settings, &machine).await? {
-            Some(report) => report,
-            None => return Ok(()),
-        },
-        What::AppFailover => match on_hosts(apps::Part::Failover, settings, &machine).await? {
-            Some(report) => report,
-            None => return Ok(()),
-        },
+        What::Deploy => return on_hosts(apps::Part::Deploy, settings, &machine).await,
+        What::AppFailover => return on_hosts(apps::Part::Failover, settings, &machine).await,
         What::Scale => Box::pin(scale::run(settings, programs, &folder, &machine)).await?,
         What::Agent => match footprint::refusal() {
             Some(reason) => {
@@ -100,13 +95,13 @@ async fn measure(part: What, settings: &Settings, programs: &Path, data: &Path) 
     report.publish(settings.json.as_deref())
 }
 
-/// A part that needs hosts of the testbed; none, and a loud word, where there can be none.
-async fn on_hosts(part: apps::Part, settings: &Settings, machine: &Machine) -> Result<Option<Report>> {
+/// A part that needs hosts of the testbed; only a loud word where there can be none.
+async fn on_hosts(part: apps::Part, settings: &Settings, machine: &Machine) -> Result<()> {
     match apps::refusal() {
-        Some(reason) => {
-            note(format!("SKIPPED {part:?}: {reason}"));
-            Ok(None)
+        Some(reason) => note(format!("SKIPPED {part:?}: {reason}")),
+        None => {
+            Box::pin(apps::run(part, settings, machine)).await?.publish(settings.json.as_deref())?;
         }
-        None => Box::pin(apps::run(part, settings, machine)).await.map(Some),
     }
+    Ok(())
 }

@@ -16,10 +16,12 @@ use super::report::Report;
 use crate::mesh::{Mesh, Project};
 use crate::testbed;
 use anyhow::{Context, Result, ensure};
+use omni_common::clock::{Clock, SystemClock, Time};
 use std::path::Path;
+use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// Which of the two.
+/// Which of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     Deploy,
@@ -62,6 +64,40 @@ fn go_on(over: &CancellationToken) -> Result<()> {
 /// Deploys, and waits for health.
 fn up(mesh: &Mesh<'_>, project: &Project) -> Result<()> {
     mesh.deploy(project, &[])?.done().map(drop)
+}
+
+/// A row of a table: its name, and the number of each round that it is about.
+type Row<T> = (&'static str, fn(&T) -> f64);
+
+/// A moment from which things are timed: by this machine's clock, which all its hosts share, and by what happened after it.
+struct Since {
+    at: Time,
+    begun: Instant,
+    last: u64,
+}
+
+impl Since {
+    fn now(mesh: &Mesh<'_>) -> Result<Self> {
+        let last = mesh.events()?.last().map_or(0, |event| event.seq);
+        Ok(Self { at: SystemClock.now(), begun: Instant::now(), last })
+    }
+
+    /// Seconds until now.
+    fn elapsed(&self) -> f64 {
+        self.begun.elapsed().as_secs_f64()
+    }
+
+    /// Seconds until then.
+    fn until(&self, then: Time) -> f64 {
+        then.since(self.at).as_secs_f64()
+    }
+
+    /// Seconds until the first event of this kind.
+    fn event(&self, mesh: &Mesh<'_>, kind: &str) -> Result<f64> {
+        let events = mesh.events()?;
+        let found = events.iter().find(|event| event.seq > self.last && event.kind == kind);
+        Ok(self.until(found.with_context(|| format!("no {kind}"))?.at))
+    }
 }
 
 /// A file of two services, one of which waits for the other. Compose 1.29 passes over `deploy`.
