@@ -3,12 +3,16 @@
 //! ```text
 //!  deploy        desk ─ omni ─▶ c1, c2, c3 ─▶ h1: agent, dockerd  |  h1: docker-compose, the same dockerd   alternating
 //!  app-failover  h1, h2, h3: controller, agent, dockerd each; the one with the instance loses power
+//!  backup        desk ─ omni ─▶ c1, c2, c3 ─▶ h1: agent, restic   |  h1: restic                             alternating
 //! ```
 //!
 //! The programs are those beside this one, as the testbed starts them.
 
+mod backup;
 mod deploy;
 mod failover;
+mod peak;
+mod tree;
 
 use super::args::Settings;
 use super::machine::Machine;
@@ -26,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 pub(super) enum Part {
     Deploy,
     Failover,
+    Backup,
 }
 
 /// Why these parts cannot be measured here, when they cannot.
@@ -33,7 +38,7 @@ pub(super) fn refusal() -> Option<String> {
     let missing = |program: &&str| {
         !super::usage::path().split(':').any(|folder| Path::new(folder).join(program).exists())
     };
-    let needed = ["dockerd", "docker", "docker-compose", "ip", "nsenter", "busybox", "curl"];
+    let needed = ["dockerd", "docker", "docker-compose", "ip", "nsenter", "busybox", "curl", "restic"];
     match needed.iter().find(|program| missing(program)) {
         Some(program) => Some(format!("there is no {program} on this machine")),
         None => testbed::skip_reason(),
@@ -51,6 +56,7 @@ pub(super) async fn run(part: Part, settings: &Settings, machine: &Machine) -> R
     let work = move || match part {
         Part::Deploy => deploy::run(&settings, &machine, &over),
         Part::Failover => failover::run(&settings, &machine, &over),
+        Part::Backup => backup::run(&settings, &machine, &over),
     };
     tokio::task::spawn_blocking(work).await.context("the benchmark panicked")?
 }
