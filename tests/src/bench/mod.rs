@@ -7,6 +7,7 @@
 //!             ── scale ────▶ three controllers ◀── QUIC ── thousands of simulated agents (a process of its own)
 //!             ── deploy ───▶ `omni deploy` and docker-compose, one engine           alternating rounds
 //!             ── app-failover ─▶ three hosts, one of which loses power
+//!             ── data-failover ▶ the same, and the app has data
 //!             ── backup ───▶ `omni backup run` and restic, one volume                alternating rounds
 //! ```
 //!
@@ -62,8 +63,8 @@ pub async fn run(cli: Cli) -> Result<()> {
 fn parts(what: What) -> Vec<What> {
     match what {
         What::All => {
-            use What::{Agent, AppFailover, Backup, Deploy, Failover, Scale, Writes};
-            vec![Writes, Failover, Agent, Deploy, AppFailover, Backup, Scale]
+            use What::{Agent, AppFailover, Backup, DataFailover, Deploy, Failover, Scale, Writes};
+            vec![Writes, Failover, Agent, Deploy, AppFailover, DataFailover, Backup, Scale]
         }
         one => vec![one],
     }
@@ -83,6 +84,7 @@ async fn measure(part: What, settings: &Settings, programs: &Path, data: &Path) 
         What::Failover => Box::pin(failover::run(settings, programs, &folder, &machine)).await?,
         What::Deploy => return on_hosts(apps::Part::Deploy, settings, &machine).await,
         What::AppFailover => return on_hosts(apps::Part::Failover, settings, &machine).await,
+        What::DataFailover => return on_hosts(apps::Part::DataFailover, settings, &machine).await,
         What::Backup => return on_hosts(apps::Part::Backup, settings, &machine).await,
         What::Scale => Box::pin(scale::run(settings, programs, &folder, &machine)).await?,
         What::Agent => match footprint::refusal() {

@@ -3,12 +3,14 @@
 //! ```text
 //!  deploy        desk ─ omni ─▶ c1, c2, c3 ─▶ h1: agent, dockerd  |  h1: docker-compose, the same dockerd   alternating
 //!  app-failover  h1, h2, h3: controller, agent, dockerd each; the one with the instance loses power
+//!  data-failover the same, and the instance has data, which comes back from a repository
 //!  backup        desk ─ omni ─▶ c1, c2, c3 ─▶ h1: agent, restic   |  h1: restic                             alternating
 //! ```
 //!
 //! The programs are those beside this one, as the testbed starts them.
 
 mod backup;
+mod data;
 mod deploy;
 mod failover;
 mod peak;
@@ -30,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 pub(super) enum Part {
     Deploy,
     Failover,
+    DataFailover,
     Backup,
 }
 
@@ -56,6 +59,7 @@ pub(super) async fn run(part: Part, settings: &Settings, machine: &Machine) -> R
     let work = move || match part {
         Part::Deploy => deploy::run(&settings, &machine, &over),
         Part::Failover => failover::run(&settings, &machine, &over),
+        Part::DataFailover => data::run(&settings, &machine, &over),
         Part::Backup => backup::run(&settings, &machine, &over),
     };
     tokio::task::spawn_blocking(work).await.context("the benchmark panicked")?
