@@ -24,5 +24,5 @@ fix:     ## format, and let clippy mend what it can
 sim:     ## the simulation with one seed: make sim SEED=42
 	OMNI_SIM_SEED=$(SEED) cargo nextest run -p omni-tests --no-capture -E 'test(/sim/)'
 
-bench:   ## measure against etcd and node_exporter: make bench ARGS="writes --quick"
+bench:   ## measure against etcd, docker-compose, restic …: make bench ARGS="writes --quick"
 	@deploy/bench.sh $(ARGS)

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# `make bench`: omni against etcd and node_exporter, on this machine and in the same run. See docs/benchmarks.md.
-# Arguments go to the benchmark (`make bench ARGS="writes --quick"`); without a part, all run. `dashboard` is the part
-# that a browser measures; it runs last. Not part of `make test`: it takes long and its numbers mean little on a busy
-# machine.
+# `make bench`: omni against etcd, node_exporter, docker-compose and restic, on this machine and in the same run. See
+# docs/benchmarks.md. Arguments go to the benchmark (`make bench ARGS="writes --quick"`); without a part, all run.
+# `dashboard` is the part that a browser measures; it runs last. Not part of `make test`: it takes long and its numbers
+# mean little on a busy machine.
 
 # shellcheck source=deploy/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -39,7 +39,7 @@ esac
 "$REPO/deploy/packages.sh" bench
 step "building"
 # In one go, so that the controller that is measured and the one the benchmark links are built once.
-cargo build --release --locked --bins -p omni-controller -p omni-agent -p omni-tests --features omni-tests/bench
+cargo build --release --locked --bins -p omni-controller -p omni-agent -p omni-cli -p omni-tests --features omni-tests/bench
 "$TARGET/release/omni-bench" "$@"
 case ${1:-all} in
   all | --*)

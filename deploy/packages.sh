@@ -108,7 +108,9 @@ setpriv util-linux required
 prometheus-node-exporter prometheus-node-exporter required
 ip iproute2 required
 /usr/share/doc/busybox-static busybox-static required
+restic restic required
 dockerd docker.io optional
+docker-compose docker-compose optional
 LIST
 }
 

@@ -4,7 +4,7 @@ use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// Measures omni against its peers: etcd, node_exporter and docker-compose, on this machine and in the same run.
+/// Measures omni against its peers: etcd, node_exporter, docker-compose and restic, on this machine and in the same run.
 #[derive(Debug, Parser)]
 #[command(name = "omni-bench", version, about, disable_help_subcommand = true)]
 pub struct Cli {
@@ -29,6 +29,10 @@ pub enum What {
     Deploy,
     /// From the loss of a host to its app's instance elsewhere.
     AppFailover,
+    /// The same for an app with 100 MiB and with 1 GiB of data.
+    DataFailover,
+    /// Backup and restore of a mixed tree, against restic by hand; what the agent holds meanwhile.
+    Backup,
     /// What thousands of hosts cost the controllers.
     Scale,
     /// All of them, in this order.
@@ -57,7 +61,7 @@ pub struct Settings {
     /// Take omni's programs from this folder [default: where this one lies].
     #[arg(long, global = true, value_name = "DIR")]
     pub programs: Option<PathBuf>,
-    /// Rounds of each comparison of writes and reads, and of deploys.
+    /// Rounds of each comparison of writes and reads, deploys, backups; losses of each size of data.
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     pub rounds: Option<u32>,
     /// Leaders to kill on each side, or hosts.

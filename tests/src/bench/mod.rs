@@ -7,6 +7,8 @@
 //!             ── scale ────▶ three controllers ◀── QUIC ── thousands of simulated agents (a process of its own)
 //!             ── deploy ───▶ `omni deploy` and docker-compose, one engine           alternating rounds
 //!             ── app-failover ─▶ three hosts, one of which loses power
+//!             ── data-failover ▶ the same, and the app has data
+//!             ── backup ───▶ `omni backup run` and restic, one volume                alternating rounds
 //! ```
 //!
 //! What is compared are ratios: absolute numbers belong to the machine, its disk and whatever else it did, and a
@@ -36,7 +38,7 @@ mod writes;
 use anyhow::{Context, Result, bail};
 use args::{Cli, Settings, What};
 use machine::Machine;
-use report::{Report, note};
+use report::note;
 use std::path::{Path, PathBuf};
 
 /// Measures what was asked for.
@@ -61,7 +63,8 @@ pub async fn run(cli: Cli) -> Result<()> {
 fn parts(what: What) -> Vec<What> {
     match what {
         What::All => {
-            vec![What::Writes, What::Failover, What::Agent, What::Deploy, What::AppFailover, What::Scale]
+            use What::{Agent, AppFailover, Backup, DataFailover, Deploy, Failover, Scale, Writes};
+            vec![Writes, Failover, Agent, Deploy, AppFailover, DataFailover, Backup, Scale]
         }
         one => vec![one],
     }
@@ -79,14 +82,10 @@ async fn measure(part: What, settings: &Settings, programs: &Path, data: &Path) 
     let report = match part {
         What::Writes => writes::run(settings, programs, &folder, &machine).await?,
         What::Failover => Box::pin(failover::run(settings, programs, &folder, &machine)).await?,
-        What::Deploy => match on_hosts(apps::Part::Deploy, settings, &machine).await? {
-            Some(report) => report,
-            None => return Ok(()),
-        },
-        What::AppFailover => match on_hosts(apps::Part::Failover, settings, &machine).await? {
-            Some(report) => report,
-            None => return Ok(()),
-        },
+        What::Deploy => return on_hosts(apps::Part::Deploy, settings, &machine).await,
+        What::AppFailover => return on_hosts(apps::Part::Failover, settings, &machine).await,
+        What::DataFailover => return on_hosts(apps::Part::DataFailover, settings, &machine).await,
+        What::Backup => return on_hosts(apps::Part::Backup, settings, &machine).await,
         What::Scale => Box::pin(scale::run(settings, programs, &folder, &machine)).await?,
         What::Agent => match footprint::refusal() {
             Some(reason) => {
@@ -100,13 +99,13 @@ async fn measure(part: What, settings: &Settings, programs: &Path, data: &Path) 
     report.publish(settings.json.as_deref())
 }
 
-/// A part that needs hosts of the testbed; none, and a loud word, where there can be none.
-async fn on_hosts(part: apps::Part, settings: &Settings, machine: &Machine) -> Result<Option<Report>> {
+/// A part that needs hosts of the testbed; only a loud word where there can be none.
+async fn on_hosts(part: apps::Part, settings: &Settings, machine: &Machine) -> Result<()> {
     match apps::refusal() {
-        Some(reason) => {
-            note(format!("SKIPPED {part:?}: {reason}"));
-            Ok(None)
+        Some(reason) => note(format!("SKIPPED {part:?}: {reason}")),
+        None => {
+            Box::pin(apps::run(part, settings, machine)).await?.publish(settings.json.as_deref())?;
         }
-        None => Box::pin(apps::run(part, settings, machine)).await.map(Some),
     }
+    Ok(())
 }

@@ -12,7 +12,7 @@ use std::path::Path;
 /// One finished measurement.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
-    /// `writes`, `failover`, `agent`, `deploy`, `app-failover` or `scale`.
+    /// What was measured, as it is asked for: `writes`, say.
     pub(super) name: &'static str,
     /// Version of omni.
     pub(super) version: &'static str,

@@ -23,6 +23,8 @@ pub(super) struct Percentiles {
     pub(super) p50: f64,
     /// Ninth decile.
     pub(super) p90: f64,
+    /// 95th percentile.
+    pub(super) p95: f64,
     /// 99th percentile.
     pub(super) p99: f64,
     /// The worst.
@@ -34,7 +36,7 @@ impl Percentiles {
     pub(super) fn of(mut values: Vec<f64>) -> Self {
         values.sort_unstable_by(f64::total_cmp);
         let at = |percent: usize| nearest_rank(&values, percent);
-        Self { p50: at(50), p90: at(90), p99: at(99), max: at(100) }
+        Self { p50: at(50), p90: at(90), p95: at(95), p99: at(99), max: at(100) }
     }
 
     /// Of durations, in milliseconds.
@@ -96,9 +98,9 @@ mod tests {
     #[test]
     fn percentiles_are_values_that_were_measured() {
         let many = Percentiles::of((1..=200).rev().map(f64::from).collect());
-        assert_eq!(many, Percentiles { p50: 100.0, p90: 180.0, p99: 198.0, max: 200.0 });
+        assert_eq!(many, Percentiles { p50: 100.0, p90: 180.0, p95: 190.0, p99: 198.0, max: 200.0 });
         let one = Percentiles::of(vec![7.0]);
-        assert_eq!(one, Percentiles { p50: 7.0, p90: 7.0, p99: 7.0, max: 7.0 });
+        assert_eq!(one, Percentiles { p50: 7.0, p90: 7.0, p95: 7.0, p99: 7.0, max: 7.0 });
         assert_eq!(Percentiles::of(Vec::new()), Percentiles::default());
     }
 

@@ -66,6 +66,14 @@ fn switches(pid: u32) -> u64 {
         .sum()
 }
 
+/// The children of a process, whichever of its threads started them.
+pub(super) fn children(parent: u32) -> Vec<u32> {
+    let Ok(threads) = fs::read_dir(format!("/proc/{parent}/task")) else { return Vec::new() };
+    let lists =
+        threads.flatten().filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    lists.flat_map(|list| list.split(' ').filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()).collect()
+}
+
 /// Linux counts in hundredths of a second towards programs, whatever it uses inside. The sum of user and system
 /// time is exact to that; only their split is sampled.
 fn from_ticks(ticks: u64) -> Duration {

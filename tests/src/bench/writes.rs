@@ -198,6 +198,7 @@ fn summary(rounds: &[[Round; 3]], side: usize) -> Summary {
         latency_ms: Percentiles {
             p50: middle(|round| round.load.latency_ms.p50),
             p90: middle(|round| round.load.latency_ms.p90),
+            p95: middle(|round| round.load.latency_ms.p95),
             p99: middle(|round| round.load.latency_ms.p99),
             max: middle(|round| round.load.latency_ms.max),
         },

@@ -138,12 +138,20 @@ impl<'a> Program<'a> {
         found.with_context(|| self.log().unwrap_or_default())
     }
 
+    /// Its pid, as this machine numbers it.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn pid(&self) -> Result<u32> {
+        self.with(|process| process.pid().context("it has ended"))
+    }
+
     /// Its resident memory, bytes.
     ///
     /// # Errors
     /// When it does not run.
     pub fn memory(&self) -> Result<u64> {
-        let pid = self.with(|process| process.pid().context("it has ended"))?;
+        let pid = self.pid()?;
         let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
         let kilobytes = status
             .lines()

@@ -1,6 +1,6 @@
 //! From the loss of a host to a healthy instance elsewhere.
 
-use super::{compose, go_on, up};
+use super::{Row, Since, compose, go_on, up};
 use crate::bench::args::Settings;
 use crate::bench::machine::Machine;
 use crate::bench::report::{Goal, Report, note, number, table};
@@ -9,9 +9,7 @@ use crate::mesh::{Mesh, Place, Project, SOON, hosts_of, settled};
 use crate::testbed::{Engine, Testbed, eventually};
 use anyhow::{Context, Result};
 use omni_common::api::v1::HostStatus;
-use omni_common::clock::{Clock, SystemClock, Time};
 use serde::Serialize;
-use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 const HOSTS: [&str; 3] = ["h1", "h2", "h3"];
@@ -64,8 +62,7 @@ fn lose(bed: &Testbed, mesh: &Mesh<'_>) -> Result<Loss> {
     let home = hosts_of(&app).into_iter().next().context("it runs")?.to_owned();
     let controller = home.replace('h', "c");
     let leader = mesh.leader()?.name() == controller;
-    let last = mesh.events()?.last().map_or(0, |event| event.seq);
-    let (at, begun) = (SystemClock.now(), Instant::now());
+    let since = Since::now(mesh)?;
     bed.host(&home).power_off()?;
     let others: Vec<&str> = HOSTS.into_iter().filter(|name| *name != home).collect();
     eventually("it answers elsewhere", SOON, || {
@@ -75,18 +72,13 @@ fn lose(bed: &Testbed, mesh: &Mesh<'_>) -> Result<Loss> {
         };
         others.iter().find(answers).map(drop)
     })?;
-    let answers = begun.elapsed().as_secs_f64();
+    let answers = since.elapsed();
     mesh.await_app(APP, "healthy elsewhere", SOON, |app| app.healthy == 1)?;
-    let after = |kind: &str| -> Result<f64> {
-        let events = mesh.events()?;
-        let found = events.iter().find(|event| event.seq > last && event.kind == kind);
-        Ok(seconds(at, found.with_context(|| format!("no {kind}"))?.at))
-    };
     let loss = Loss {
         leader,
-        down: after("host.down")?,
-        placed: after("allocation.placed")?,
-        healthy: after("allocation.healthy")?,
+        down: since.event(mesh, "host.down")?,
+        placed: since.event(mesh, "allocation.placed")?,
+        healthy: since.event(mesh, "allocation.healthy")?,
         answers,
     };
     bed.host(&home).power_on()?;
@@ -97,10 +89,6 @@ fn lose(bed: &Testbed, mesh: &Mesh<'_>) -> Result<Loss> {
     Ok(loss)
 }
 
-fn seconds(from: Time, to: Time) -> f64 {
-    to.since(from).as_secs_f64()
-}
-
 fn report(settings: &Settings, machine: &Machine, kills: u32, losses: &[Loss]) -> Result<Report> {
     let mut report = Report::new("app-failover", settings.quick, machine);
     let led = losses.iter().filter(|loss| loss.leader).count();
@@ -108,8 +96,8 @@ fn report(settings: &Settings, machine: &Machine, kills: u32, losses: &[Loss]) -
         "three hosts with everything on each; {kills} times the host with the instance lost power, its controller with it, which \
          {led} times was the leading one; two services, the second after the first is healthy; images present"
     )];
-    let mut rows = table(&["seconds after the loss", "min", "p50", "p90", "max"]);
-    let stages: [(&str, fn(&Loss) -> f64); 4] = [
+    let mut rows = table(&["seconds after the loss", "min", "median", "p95", "worst"]);
+    let stages: [Row<Loss>; 4] = [
         ("host declared down", |loss| loss.down),
         ("replacement placed", |loss| loss.placed),
         ("replacement healthy", |loss| loss.healthy),
@@ -118,7 +106,7 @@ fn report(settings: &Settings, machine: &Machine, kills: u32, losses: &[Loss]) -
     for (name, of) in stages {
         let all = Percentiles::of(losses.iter().map(of).collect());
         let min = losses.iter().map(of).fold(f64::INFINITY, f64::min);
-        rows.add_row([name.to_owned(), number(min), number(all.p50), number(all.p90), number(all.max)]);
+        rows.add_row([name.to_owned(), number(min), number(all.p50), number(all.p95), number(all.max)]);
     }
     report.tables = vec![("from a host's loss to its instance elsewhere".into(), rows)];
     let healthy = Percentiles::of(losses.iter().map(|loss| loss.healthy.max(loss.answers)).collect());

@@ -224,17 +224,11 @@ fn ended(program: &Process) -> String {
     )
 }
 
-/// The child of that name, whichever of its threads started it.
+/// The child of that name.
 fn child(parent: u32, name: &str) -> Option<u32> {
-    let threads = fs::read_dir(format!("/proc/{parent}/task")).ok()?;
-    let lists =
-        threads.flatten().filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
-    let children: Vec<u32> = lists
-        .flat_map(|list| list.split(' ').filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
-        .collect();
     let called =
         |pid: &u32| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim_end() == name);
-    children.into_iter().find(called)
+    usage::children(parent).into_iter().find(called)
 }
 
 #[cfg(test)]
