@@ -211,7 +211,7 @@ describe("moves in the dashboard", { skip, timeout: 600_000 }, () => {
     await mesh.kill(away);
     await go(page, "#/", "Overview");
     const urgent = page.getByRole("region", { name: "Needs a person now" });
-    await urgent.getByText(/waits for a person: its newest backup of .* is older than its file allows/).waitFor();
+    await urgent.getByText(/waits for a person: its newest backup of .* is older than the .* it allows/).waitFor();
     await looks("moves-loss-overview");
     await urgent.getByRole("button", { name: "Start with older data…" }).click();
     await dialog()
