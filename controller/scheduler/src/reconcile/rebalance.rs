@@ -71,7 +71,7 @@ impl<'a> Planner<'a> {
             let (group, starts_on) = match step {
                 Step::Place { placement, .. } | Step::Move { placement, .. } => {
                     (&placement.group, self.index.host_ix(placement.host.id))
-                },
+                }
                 Step::Stop { allocation, .. } | Step::Lose { allocation, .. } => (&allocation.group, None),
             };
             planned.entry(group.clone()).or_default().push(starts_on);
