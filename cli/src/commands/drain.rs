@@ -11,7 +11,7 @@ use crate::session::Session;
 use crate::table::harmless;
 use anyhow::Result;
 use indicatif::ProgressBar;
-use omni_common::api::v1::{AllocationView, AppView, AppsQuery, DrainHost, HostView};
+use omni_common::api::v1::{AllocationView, AppView, AppsQuery, DrainHost, HostStatus, HostView};
 use omni_common::domain::AllocationState;
 use omni_common::ids::HostId;
 use std::time::Duration;
@@ -27,6 +27,11 @@ pub(crate) async fn drain(args: &DrainArgs, session: &Session, out: &mut Printer
     let body = DrainHost { drain: true, deadline_seconds: args.deadline.map(|deadline| deadline.as_secs()) };
     let hosts = change(&args.hosts, &body, session).await?;
     for host in &hosts {
+        if host.status == HostStatus::Down {
+            let name = &host.name;
+            out.say(&format!("{name} is down: what ran there starts elsewhere, as far as its data lets it, and nothing new is placed there when it returns."));
+            continue;
+        }
         let then = match args.deadline {
             None => "what finds no other place stays until it does".to_owned(),
             Some(after) => {

@@ -139,16 +139,24 @@ fn attention(health: &ClusterHealth, look: Look) -> String {
         health.checks.iter().filter(|check| check.state != HealthState::Ok).collect();
     if open.is_empty() {
         let all = crate::units::count(health.checks.len(), "check");
-        return format!(
-            "\n{}\n",
-            Tone::Good.paint(&format!("Nothing needs attention ({all} passed)."), look.colour)
-        );
+        let well = Tone::Good.paint(&format!("Nothing needs attention ({all} passed)."), look.colour);
+        return format!("\n{well}\n") + &worth_knowing(health, look);
     }
     let mut text = format!("\n{}\n", Tone::Strong.paint("Needs attention", look.colour));
     for check in open {
         text += &finding(check, look);
     }
-    text
+    text + &worth_knowing(health, look)
+}
+
+/// What is well and yet has something that a person may want to do about it.
+fn worth_knowing(health: &ClusterHealth, look: Look) -> String {
+    let told = |check: &&HealthCheck| check.state == HealthState::Ok && check.hint.is_some();
+    let found: String = health.checks.iter().filter(told).map(|check| finding(check, look)).collect();
+    match found.is_empty() {
+        true => found,
+        false => format!("\n{}\n{found}", Tone::Strong.paint("Worth knowing", look.colour)),
+    }
 }
 
 /// Columns before a finding's message.

@@ -128,7 +128,7 @@ pub(crate) const TABLE: &[(&str, &str, Access, Span)] = &[
     ("POST", "/api/v1/backup/runs", Needs(Operator), Whole),
     ("GET", "/api/v1/backup/runs/{run}", Needs(Viewer), Whole),
     ("POST", "/api/v1/backup/runs/{run}/cancel", Needs(Operator), Whole),
-    ("GET", "/api/v1/backup/snapshots", Needs(Viewer), Whole),
+    ("GET", "/api/v1/backup/snapshots", Needs(Viewer), Any),
     // Names of files tell what is in them, and whoever sees them could bring them back.
     ("GET", "/api/v1/backup/snapshots/{environment}/{app}/{snapshot}/files", Needs(Operator), App),
     ("POST", "/api/v1/backup/restores", Needs(Operator), Whole),

@@ -3,7 +3,9 @@
 use super::answer::Answer;
 use super::error::ApiError;
 use super::extract::{Fresh, Named, Params, Write};
+use super::guard::Caller;
 use super::{Api, Shared};
+use axum::Extension;
 use omni_common::api::v1::{
     AppBackupView, BackupDefaults, BackupPolicyView, FilesQuery, Page, Problem, ReadQuery, RestorePlan,
     RunView, RunsQuery, SnapshotView, SnapshotsQuery, StartRestore, StartRun,
@@ -90,8 +92,9 @@ async fn snapshots(
     api: Shared,
     Fresh(state): Fresh,
     Params(query): Params<SnapshotsQuery>,
+    Extension(caller): Extension<Caller>,
 ) -> Result<Answer<Page<SnapshotView>>, ApiError> {
-    Ok(Answer::at(state.index, api.app.list_snapshots(&state, &query)?))
+    Ok(Answer::at(state.index, api.app.list_snapshots(&state, &query, caller.principal.reach())?))
 }
 
 /// List a folder of a snapshot

@@ -4,12 +4,11 @@ use super::cursor::Paging;
 use super::hosts::find_host;
 use super::moves::{move_view, old_data, waits};
 use super::{App, AppError, Call, View};
-use crate::backup::{Choice, Stranded, choose, stranded};
 use crate::rollout;
 use crate::state::command::Steer;
 use crate::state::{
     Allocation, App as AppState, AppKey, Command, Deployment, DeploymentState, Goal, Group, Reach, Rescued,
-    Run, State,
+    State,
 };
 use omni_common::api::v1::{
     self as api, AcceptLoss, AllocationView, AppGoal, AppStatus, AppView, AppsQuery, DeploymentView,
@@ -43,9 +42,11 @@ impl App {
         let after = paging.after.clone().map(|(environment, name)| AppKey { environment, name });
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let apps = state.apps.range((from, Bound::Unbounded)).map(|(_, app)| &**app).filter(wanted);
+        let mut stranded = self.stranded(state);
         Ok(paging.take(apps.map(|app| {
             let place = (app.key.environment.clone(), app.key.name.clone());
-            (place, view(state, app, &BTreeMap::new()))
+            let stranded = stranded.remove(&app.key).unwrap_or_default();
+            (place, AppView { stranded, ..view(state, app, &BTreeMap::new()) })
         })))
     }
 
@@ -53,6 +54,7 @@ impl App {
     pub fn get_app(&self, state: &State, environment: &str, name: &str) -> Result<AppView, AppError> {
         let app = find_app(state, environment, name)?;
         let mut body = view(state, app, &self.waiting(state, &app.key));
+        body.stranded = self.stranded_of(state, &app.key);
         let allocations: Vec<&Allocation> = state.allocations_of(&app.key).map(|held| &**held).collect();
         let earlier = app.deployments.iter().rev().skip(1);
         if let Some(moving) = &mut body.moving {
@@ -81,33 +83,10 @@ impl App {
                 waiting.entry(leg.group.clone()).or_default().push(waits(state, open));
             }
         }
-        for one in stranded(state).into_iter().filter(|one| one.app == *key) {
-            let why = self.rescue(state, &one);
-            waiting.entry(one.instance.0).or_default().push(why);
+        for one in self.stranded_of(state, key) {
+            waiting.entry(one.group).or_default().push(one.why);
         }
         waiting
-    }
-
-    /// How it stands with data that may come back from a snapshot.
-    fn rescue(&self, state: &State, one: &Stranded) -> String {
-        let of_this = |run: &&Arc<Run>| {
-            run.rescues_from() == Some(one.from)
-                && run.app.as_ref() == Some(&one.app)
-                && run.instance.as_ref() == Some(&one.instance)
-        };
-        if let Some(run) = state.open_runs().find(of_this) {
-            let taken = run.taken.unwrap_or(run.created);
-            return format!("data of {taken} is being brought back by run {}", run.id.short());
-        }
-        let outlines = self.releases.outlines(state);
-        let Some(outline) = outlines.get(&one.app) else { return "its release cannot be read".to_owned() };
-        match choose(state, outline, one, None, self.clock.now()) {
-            Choice::Take(_, set) => {
-                format!("its data of {} can come back once a host has room for it", set.taken)
-            }
-            Choice::Later(again) => format!("bringing its data back failed and is tried again at {again}"),
-            Choice::Nothing(why) => format!("its data does not come back: {why}"),
-        }
     }
 
     /// Changes what is wanted of an app.
@@ -281,6 +260,7 @@ pub(super) fn view(state: &State, app: &AppState, waiting: &BTreeMap<String, Vec
         volumes: volumes(state, app),
         moving: state.moves.get(&app.key).map(|one| move_view(state, one)),
         old_data: old_data(state, app),
+        stranded: Vec::new(),
         deployment: app.deployment().map(|newest| deployment(app, newest, &allocations, wanted)),
         earlier_deployments: Vec::new(),
         created: app.created,
@@ -312,7 +292,7 @@ fn volumes(state: &State, app: &AppState) -> Vec<VolumeView> {
     groups.flat_map(of_group).collect()
 }
 
-fn host_name(state: &State, host: HostId) -> String {
+pub(super) fn host_name(state: &State, host: HostId) -> String {
     state.hosts.get(&host).map_or_else(|| host.to_string(), |host| host.name.clone())
 }
 

@@ -7,7 +7,7 @@ use super::selectors::{allows, words};
 use super::{App, AppError, Call, View};
 use crate::backup::{self, Outline, Policy};
 use crate::state::{
-    App as AppState, AppKey, Command, Reply, Run, RunKind, RunTask, Snapshot, SnapshotKey, State,
+    App as AppState, AppKey, Command, Reach, Reply, Run, RunKind, RunTask, Snapshot, SnapshotKey, State,
 };
 use omni_common::api::v1::{self as api, Page, RunView, RunsQuery, SnapshotView, SnapshotsQuery, StartRun};
 use omni_common::domain::backup::{RunProgress, RunState};
@@ -75,12 +75,14 @@ impl App {
         &self,
         state: &State,
         query: &SnapshotsQuery,
+        within: Reach<'_>,
     ) -> Result<Page<SnapshotView>, AppError> {
         let filters = SnapshotsQuery { limit: None, cursor: None, ..query.clone() };
         let paging: Paging<SnapshotKey> =
             Paging::new("snapshots", &filters, query.limit, query.cursor.as_deref())?;
         let wanted = |(key, one): &(&SnapshotKey, &Arc<Snapshot>)| {
-            query.environment.as_ref().is_none_or(|name| key.app.environment == *name)
+            within.has_app(&key.app.environment, &key.app.name)
+                && query.environment.as_ref().is_none_or(|name| key.app.environment == *name)
                 && query.app.as_ref().is_none_or(|name| key.app.name == *name)
                 && query.repository.as_ref().is_none_or(|name| key.repository == *name)
                 && query.item.as_ref().is_none_or(|name| one.item.as_str() == name)
@@ -94,12 +96,12 @@ impl App {
     fn asked(&self, state: &State, body: &StartRun) -> Result<Vec<Run>, AppError> {
         match body {
             StartRun::Backup { environment, app, to } if is_controllers(environment, app) => {
-                let policy = backup::controllers_policy(state);
+                let policy = backup::controllers_policy(state, self.releases.policies());
                 let to = destination(state, to.as_deref(), &policy)?;
                 Ok(vec![backup::controllers_backup(RunId::mint(), &to, &policy)])
             }
             StartRun::Drill { environment, app, from, host } if is_controllers(environment, app) => {
-                let policy = backup::controllers_policy(state);
+                let policy = backup::controllers_policy(state, self.releases.policies());
                 let app = backup::controllers::app(state);
                 self.drills_as(state, &app, &policy, from.as_deref(), host_named(state, host.as_deref())?)
             }

@@ -1,17 +1,26 @@
 //! Is the cluster well? One look a function; unknown counts as not well.
 
 use super::App;
+use super::apps::host_name;
 use super::cluster::host_counts;
 use super::ports::Group;
-use super::protection::protection;
+use super::protection::{about, protection};
 use crate::backup::AppStanding;
-use crate::state::{App as AppState, Goal, HostStatus, State};
-use omni_common::api::v1::{ClusterHealth, ContainerCounts, HealthCheck, HealthState, Protection};
+use crate::state::{App as AppState, AppKey, Goal, HostStatus, State};
+use omni_common::api::v1::{
+    ClusterHealth, ContainerCounts, HealthCheck, HealthState, Protection, StrandedState, StrandedView,
+};
 use omni_common::clock::Time;
+use omni_common::ids::HostId;
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Names listed in a message; the rest is a number.
 const MAX_NAMED: usize = 5;
+
+/// A loss is told for so long: over a long weekend.
+const TOLD_FOR: Duration = Duration::from_secs(4 * 86_400);
 
 impl App {
     /// Looks at everything.
@@ -32,6 +41,7 @@ impl App {
             certificates(state, self.clock.now()),
             alerts(state),
             backups(state, &self.standings(state)),
+            data(state, &self.stranded(state), self.clock.now()),
         ];
         ClusterHealth {
             state: checks.iter().map(|check| check.state).max().unwrap_or(HealthState::Unknown),
@@ -199,6 +209,57 @@ fn backups(state: &State, standings: &[(Arc<AppState>, AppStanding)]) -> HealthC
         }
         (None, None) => check("backups", HealthState::Ok, "no app's backups are overdue", None),
     }
+}
+
+/// Data on lost hosts: what does not come back by itself needs a person, and what came back without its last part is told
+/// for some days.
+fn data(state: &State, stranded: &BTreeMap<AppKey, Vec<StrandedView>>, now: Time) -> HealthCheck {
+    let all = || stranded.iter().flat_map(|(app, views)| views.iter().map(move |view| (app, view)));
+    let stuck = |(_, view): &(&AppKey, &StrandedView)| {
+        matches!(view.state, StrandedState::TooOld | StrandedState::Stuck)
+    };
+    let sentence = |(app, view): (&AppKey, &StrandedView)| {
+        format!("{app} {}.{} on {}: {}", view.group, view.slot, view.host_name, view.why)
+    };
+    if let Some((app, view)) = all().find(stuck) {
+        let more = match all().filter(stuck).count() - 1 {
+            0 => String::new(),
+            more => format!("; and {more} more"),
+        };
+        let hint = format!("start {} again, or see `omni apps show {}`", view.host_name, app.name);
+        let message = sentence((app, view)) + &more;
+        return check("data", HealthState::Degraded, message, Some(&hint));
+    }
+    if let Some(first) = all().next() {
+        return check("data", HealthState::Degraded, sentence(first), None);
+    }
+    match lately_lost(state, now) {
+        None => check("data", HealthState::Ok, "no data is on a lost host", None),
+        Some((message, hint)) => check("data", HealthState::Ok, message, Some(&hint)),
+    }
+}
+
+/// What came back without its last part not long ago, the newest of it, and what to do about it.
+fn lately_lost(state: &State, now: Time) -> Option<(String, String)> {
+    let all =
+        state.apps.values().flat_map(|app| app.rescued.iter().map(move |(own, rescued)| (app, own, rescued)));
+    let mut lately: Vec<_> = all.filter(|(_, _, rescued)| now.since(rescued.at) <= TOLD_FOR).collect();
+    lately.sort_by_key(|(_, _, rescued)| std::cmp::Reverse(rescued.at));
+    let (app, (group, slot), rescued) = lately.first()?;
+    let name = |host: HostId| host_name(state, host);
+    let more = match lately.len() - 1 {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    let message = format!(
+        "{} {group}.{slot} came back on {} without its last {} before {} was lost{more}",
+        app.key,
+        name(rescued.to),
+        about(rescued.down.since(rescued.taken)),
+        name(rescued.from),
+    );
+    let hint = format!("enter again what was written to it between {} and {}", rescued.taken, rescued.down);
+    Some((message, hint))
 }
 
 /// A few names and how many more there are; absent when there are none.

@@ -54,6 +54,7 @@ mod secrets;
 mod seen;
 mod selectors;
 mod sessions;
+mod stranded;
 mod systems;
 mod tokens;
 mod users;

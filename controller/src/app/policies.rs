@@ -5,6 +5,7 @@ use super::backups::is_controllers;
 use super::{App, AppError, Call, View};
 use crate::backup::{self, BasisOf, Outline, Policy, Source, controllers, controllers_policy};
 use crate::state::{App as AppState, AppKey, BackupDefaults, Command, State};
+use omni_catalogue::policies::Policies;
 use omni_common::api::v1::{
     self as api, BackupLimits, BackupPolicyView, DrillPolicyView, ItemView, PolicySource, PolicySourceKind,
 };
@@ -21,7 +22,7 @@ impl App {
         name: &str,
     ) -> Result<BackupPolicyView, AppError> {
         if is_controllers(environment, name) {
-            return Ok(controllers_view(state));
+            return Ok(controllers_view(state, self.releases.policies()));
         }
         let app = find_app(state, environment, name)?;
         self.policy_view(state, app)
@@ -106,7 +107,7 @@ impl App {
 }
 
 /// What holds for the controllers' own state.
-fn controllers_view(state: &State) -> BackupPolicyView {
+fn controllers_view(state: &State, policies: &Policies) -> BackupPolicyView {
     let own = ItemView {
         name: controllers::item(),
         method: "state".to_owned(),
@@ -114,7 +115,8 @@ fn controllers_view(state: &State) -> BackupPolicyView {
         quiesce: "none".to_owned(),
     };
     let items = BTreeMap::from([(controllers::GROUP.to_owned(), vec![own])]);
-    shown(state, &AppKey::controllers(), controllers_policy(state), items, &controllers::outline())
+    let (policy, outline) = (controllers_policy(state, policies), controllers::outline(policies));
+    shown(state, &AppKey::controllers(), policy, items, &outline)
 }
 
 fn shown(

@@ -24,7 +24,8 @@ impl App {
             let outline = self.releases.outline(state, &app.wanted()?.spec)?;
             Some((Arc::clone(app), standing(state, app, &outline, now)))
         });
-        let own = (Arc::new(controllers::app(state)), controllers_standing(state, now));
+        let own =
+            (Arc::new(controllers::app(state)), controllers_standing(state, self.releases.policies(), now));
         of_apps.chain([own]).collect()
     }
 
@@ -126,7 +127,7 @@ fn of_controllers(own: &AppStanding, protection: Protection) -> String {
 }
 
 /// A length of time as people say it.
-fn about(length: Duration) -> String {
+pub(super) fn about(length: Duration) -> String {
     let secs = length.as_secs();
     match secs {
         0..120 => format!("{secs} s"),

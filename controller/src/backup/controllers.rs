@@ -28,25 +28,25 @@ pub(crate) fn app(state: &State) -> App {
 }
 
 /// What of them is data. No host is ever told how the item is taken: the gateway hands it over.
-pub(crate) fn outline() -> Outline {
+pub(crate) fn outline(policies: &Policies) -> Outline {
     let take = Take::HostPath { path: "/".to_owned(), exclude: Vec::new() };
     let item = Item { name: item(), take, quiesce: Quiesce::None };
     Outline {
         options: PolicyOptions::default(),
         groups: BTreeMap::from([(GROUP.to_owned(), vec![item])]),
         components: BTreeSet::from([COMPONENT.to_owned()]),
-        basis: Basis::tier(&Policies::builtin(), Tier::Critical),
+        basis: Basis::tier(policies, Tier::Critical),
         fault: None,
         moved: BTreeMap::new(),
     }
 }
 
 /// What holds for it.
-pub(crate) fn controllers_policy(state: &State) -> Policy {
-    policy(state, &app(state), &outline())
+pub(crate) fn controllers_policy(state: &State, policies: &Policies) -> Policy {
+    policy(state, &app(state), &outline(policies))
 }
 
 /// How its backups stand.
-pub(crate) fn controllers_standing(state: &State, now: Time) -> AppStanding {
-    standing(state, &app(state), &outline(), now)
+pub(crate) fn controllers_standing(state: &State, policies: &Policies, now: Time) -> AppStanding {
+    standing(state, &app(state), &outline(policies), now)
 }

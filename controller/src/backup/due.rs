@@ -53,8 +53,14 @@ pub(super) fn steps(
         due.copies(key, &policy);
         due.drills(app, &policy);
     }
+<<<<<<< HEAD
     due.together(outlines);
     due.controllers();
+=======
+    if let Some(outline) = outlines.get(&AppKey::controllers()) {
+        due.controllers(outline);
+    }
+>>>>>>> main
     for repository in state.repositories.values() {
         due.upkeep(repository);
     }
@@ -145,13 +151,13 @@ impl<'a> Due<'a> {
     }
 
     /// The controllers' own state, with its copies and drills. Any host can keep it.
-    fn controllers(&mut self) {
-        let policy = super::controllers_policy(self.state);
+    fn controllers(&mut self, outline: &super::Outline) {
+        let app = controllers::app(self.state);
+        let policy = policy(self.state, &app, outline);
         let (Some(to), false) = (policy.to.clone(), policy.skip || policy.fault.is_some()) else { return };
         if self.state.cluster.is_none() {
             return;
         }
-        let app = controllers::app(self.state);
         let subject = subject(Some(&app.key), Some(&controllers_instance()), "");
         let open = self.is_open(RunKind::Backup, &subject, None);
         if let Some((at, late)) =

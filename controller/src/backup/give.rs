@@ -3,6 +3,7 @@
 //! Limits: so many runs on a host and on a repository; what needs its repository alone gets it alone; one run at a time on
 //! the data of an instance. Those whose data is oldest go first.
 
+use super::controllers;
 use super::limits::Limits;
 use super::moment::Moments;
 use super::plan::Outlines;
@@ -93,7 +94,7 @@ fn left(state: &State, outlines: &Outlines, run: &Run, now: Time) -> i64 {
     let Some(key) = run.app.as_ref().filter(|_| run.kind() == RunKind::Backup) else { return i64::MAX };
     let policy = match (state.apps.get(key), outlines.get(key)) {
         (Some(app), Some(outline)) => policy(state, app, outline),
-        _ if key.is_controllers() => super::controllers_policy(state),
+        (None, Some(outline)) if key.is_controllers() => policy(state, &controllers::app(state), outline),
         _ => return i64::MAX,
     };
     let most = i64::try_from(policy.max_age.as_millis()).unwrap_or(i64::MAX);

@@ -193,17 +193,17 @@ impl Cx<'_> {
         let repository = self.find(&self.run.repository)?;
         let mut forget = Vec::new();
         for (key, outline) in self.opener.outlines(self.state) {
-            let Some(app) = self.state.apps.get(&key) else { continue };
-            let keep: BTreeMap<String, String> = policy(self.state, app, &outline).retention;
+            let keep: BTreeMap<String, String> = match self.state.apps.get(&key) {
+                Some(app) => policy(self.state, app, &outline).retention,
+                None if key.is_controllers() => {
+                    policy(self.state, &controllers::app(self.state), &outline).retention
+                }
+                None => continue,
+            };
             let here = self.state.snapshots_of(&key).any(|(key, _)| key.repository == repository.name);
             if here && !keep.is_empty() {
                 forget.push(Forget { tag: format!("{TAG_APP}={key}"), keep });
             }
-        }
-        let (key, keep) = (AppKey::controllers(), super::controllers_policy(self.state).retention);
-        let here = self.state.snapshots_of(&key).any(|(key, _)| key.repository == repository.name);
-        if here && !keep.is_empty() {
-            forget.push(Forget { tag: format!("{TAG_APP}={key}"), keep });
         }
         let max_unused = repository.prune.as_ref().and_then(|upkeep| upkeep.max_unused.clone());
         let rules = self.opener.policies().repository(&repository.name);

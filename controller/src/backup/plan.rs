@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// Most steps in one command; the rest follows with the next plan.
 const MAX_STEPS: usize = 500;
 
-/// The data of each app's wanted release.
+/// The data of each app's wanted release, and that of the controllers under [`AppKey::controllers`].
 pub type Outlines = BTreeMap<AppKey, Arc<Outline>>;
 
 /// Ids for runs that a plan begins.

@@ -41,6 +41,15 @@ pub struct Stranded {
     pub from: HostId,
 }
 
+impl Stranded {
+    /// Whether that run brings its data back.
+    pub(crate) fn is_rescued_by(&self, run: &Run) -> bool {
+        run.app.as_ref() == Some(&self.app)
+            && run.instance.as_ref() == Some(&self.instance)
+            && run.rescues_from() == Some(self.from)
+    }
+}
+
 /// Why data that could come back does not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unrescued {
@@ -148,7 +157,7 @@ pub fn steps(
 /// Rescues whose host has returned, or whose app is not wanted any more.
 fn needless(state: &State, stranded: &[Stranded]) -> Vec<RunStep> {
     let open = state.open_runs().filter(|run| run.rescues_from().is_some());
-    let over = open.filter(|run| !stranded.iter().any(|one| is_of(run, one)));
+    let over = open.filter(|run| !stranded.iter().any(|one| one.is_rescued_by(run)));
     over.map(|run| RunStep::End {
         run: run.id,
         state: RunState::Cancelled,
@@ -156,12 +165,6 @@ fn needless(state: &State, stranded: &[Stranded]) -> Vec<RunStep> {
         why: "the host with the data is back, or the app is not to run any more".to_owned(),
     })
     .collect()
-}
-
-fn is_of(run: &Run, one: &Stranded) -> bool {
-    run.app.as_ref() == Some(&one.app)
-        && run.instance.as_ref() == Some(&one.instance)
-        && run.rescues_from() == Some(one.from)
 }
 
 /// Whether something is already being put where it belongs.
@@ -277,7 +280,7 @@ fn tries<'a>(
         let same = |items: &[crate::state::WantedItem]| items == set.items.as_slice();
         let of_set = matches!(&run.task, RunTask::Restore { items, .. } if same(items));
         of_set
-            && is_of(run, one)
+            && one.is_rescued_by(run)
             && run.repository == repository
             && run.created >= down
             && run.state == RunState::Failed

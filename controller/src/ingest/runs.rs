@@ -9,7 +9,7 @@
 
 use super::accept::Gateway;
 use super::content_context;
-use crate::backup::{Outline, Outlines, limits, opening, order, outline, standing_orders};
+use crate::backup::{Outline, Outlines, controllers, limits, opening, order, outline, standing_orders};
 use crate::state::{Actor, AppKey, Command, State};
 use omni_catalogue::Catalogue;
 use omni_catalogue::policies::Policies;
@@ -131,11 +131,14 @@ impl Releases {
         Some(fresh)
     }
 
-    /// The data of every app's wanted release. Releases that are no more are forgotten.
+    /// The data of every app's wanted release, and the controllers' own. Releases that are no more are forgotten.
     pub(crate) fn outlines(&self, state: &State) -> Outlines {
         self.lock().retain(|digest, _| state.contents.contains_key(digest));
+        let own = (AppKey::controllers(), Arc::new(controllers::outline(&self.policies)));
         let apps = state.apps.values();
-        apps.filter_map(|app| Some((app.key.clone(), self.outline(state, &app.wanted()?.spec)?))).collect()
+        let of_apps =
+            apps.filter_map(|app| Some((app.key.clone(), self.outline(state, &app.wanted()?.spec)?)));
+        of_apps.chain([own]).collect()
     }
 }
 

@@ -1,14 +1,26 @@
 // Backups in a real browser: a real restic, a real engine, data that is lost and comes back.
 
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
-import { after, afterEach, before, describe, test } from "node:test";
-import { axe, eventually, go, open, sees, signIn } from "./browser.mjs";
-import { IMAGE, Mesh } from "./mesh.mjs";
-
-const SHOTS = process.env.OMNI_SHOTS;
-const skip = process.getuid() !== 0 && "SKIPPED: the mesh has a Docker engine of its own, which takes root";
-const HOSTILE = `<img src=x onerror="alert(1)"><script>alert(2)</script>\u202e"'&amp;{{7*7}}`;
+import { existsSync, readFileSync } from "node:fs";
+import { describe, test } from "node:test";
+import { axe, eventually, go, sees, signIn } from "./browser.mjs";
+import { IMAGE } from "./mesh.mjs";
+import {
+  aside,
+  deployed,
+  giving,
+  HOSTILE,
+  mesh,
+  page,
+  refusing,
+  scene,
+  shot,
+  skip,
+  survey,
+  tokenOf,
+  viewName,
+  VIEWS,
+} from "./scene.mjs";
 
 // Twelve hours from now, so that the first backup is one that was missed and waits its turn, whatever the time of the day.
 const FAR = `0 ${(new Date().getUTCHours() + 12) % 24} * * *`;
@@ -22,42 +34,21 @@ x-omni: { backup: { to: home, max_age: 3h, schedule: "${FAR}", time_zone: UTC } 
 `;
 
 describe("backups in the dashboard", { skip, timeout: 1_200_000 }, () => {
-  let mesh;
-  let browser;
-  let page;
   let repository;
 
-  before(async () => {
-    mesh = await Mesh.start();
-    repository = mesh.path("repository");
-    await mesh.call("POST", "/api/v1/environments", { name: "production" });
-    const files = { "compose.yaml": { content: Buffer.from(NOTES).toString("base64"), mode: 0o644 } };
-    const project = { compose: ["compose.yaml"], files, left_out: [".env"], name: "notes" };
-    await mesh.call("POST", "/api/v1/apps", { project, environment: "production" });
-    await eventually("the app is well", async () => (await mesh.get("/api/v1/apps/production/notes")).healthy === 1);
-    write("precious");
-    browser = await open();
-    page = await browser.page();
-    await signIn(page, mesh.url("c1"), mesh.init.admin_token);
-  });
-  after(async () => {
-    await browser?.close();
-    mesh?.stop();
-  });
-  afterEach((t) => {
-    const faults = browser?.faults.splice(0) ?? [];
-    assert.deepEqual(faults, [], `errors in the browser during “${t.name}”`);
+  scene({
+    async prepare() {
+      repository = mesh.path("repository");
+      await mesh.call("POST", "/api/v1/environments", { name: "production" });
+      await deployed("production", "notes", NOTES);
+      write("precious");
+    },
   });
 
   const container = () => mesh.docker("ps", "-q", "--filter", "label=omni.app=notes").trim();
   const write = (text) => mesh.docker("exec", container(), "sh", "-c", `printf ${text} >/data/note`);
   const note = () => mesh.docker("exec", container(), "cat", "/data/note");
   const standing = async () => (await mesh.get("/api/v1/backup/status")).items.find((one) => one.app === "notes");
-  const shot = async (name) => {
-    if (!SHOTS) return;
-    mkdirSync(SHOTS, { recursive: true });
-    await page.screenshot({ path: `${SHOTS}/${name}.png` });
-  };
 
   test("without a repository it says that nothing is backed up, and what to do", async () => {
     await go(page, "#/backups", "Backups");
@@ -303,14 +294,8 @@ describe("backups in the dashboard", { skip, timeout: 1_200_000 }, () => {
   });
 
   test("a viewer looks and changes nothing; who sees some apps sees their policies", async () => {
-    const token = async (name, role, apps = []) => {
-      const body = { name, role, ttl_secs: 3600, scope: { environments: [], apps } };
-      return (await mesh.call("POST", "/api/v1/tokens/api", body)).token;
-    };
-    const other = await open();
-    try {
-      const theirs = await other.page();
-      const looker = await token("looker", "viewer");
+    const looker = await tokenOf("looker", "viewer");
+    await aside(async (theirs) => {
       await signIn(theirs, mesh.url("c2"), looker);
       await go(theirs, "#/backups", "Backups");
       await theirs.locator('[data-app="production/notes"]').waitFor();
@@ -323,14 +308,10 @@ describe("backups in the dashboard", { skip, timeout: 1_200_000 }, () => {
       assert.equal(await theirs.getByRole("button", { name: /Check|Prune|Forget/ }).count(), 0);
       const runs = "/api/v1/backup/runs";
       await assert.rejects(mesh.call("POST", runs, undefined, looker), /: 403 /);
-      assert.deepEqual(other.faults, []);
-    } finally {
-      await other.close();
-    }
-    const second = await open();
-    try {
-      const theirs = await second.page();
-      await signIn(theirs, mesh.url("c2"), await token("confined", "operator", ["production/notes"]));
+    });
+    const confined = await tokenOf("confined", "operator", ["production/notes"]);
+    await aside(async (theirs) => {
+      await signIn(theirs, mesh.url("c2"), confined);
       await theirs.getByRole("link", { name: "Apps", exact: true }).waitFor();
       assert.equal(await theirs.getByRole("link", { name: "Backups", exact: true }).count(), 0);
       await go(theirs, "#/backups", "Backups");
@@ -339,10 +320,7 @@ describe("backups in the dashboard", { skip, timeout: 1_200_000 }, () => {
       await sees(theirs, "What holds");
       await go(theirs, "#/backups/policies/production/notes", "Backup policy of production / notes");
       await theirs.getByRole("button", { name: "Change by hand" }).waitFor();
-      assert.deepEqual(second.faults, []);
-    } finally {
-      await second.close();
-    }
+    });
   });
 
   test("the keyboard reaches all of it", async () => {
@@ -384,7 +362,7 @@ describe("backups in the dashboard", { skip, timeout: 1_200_000 }, () => {
     };
     await page.route(/\/api\/v1\/backup\/(status|runs|snapshots|repositories)(\?|$)/, (route) => {
       const name = /backup\/(\w+)/.exec(route.request().url())[1];
-      return route.fulfill({ contentType: "application/json", body: JSON.stringify({ items: answers[name] }) });
+      return giving({ items: answers[name] })(route);
     });
     for (const place of ["", "/runs", "/snapshots", "/drills", "/repositories", "/policies"]) {
       await go(page, `#/backups${place}`, "Backups");
@@ -402,9 +380,7 @@ describe("backups in the dashboard", { skip, timeout: 1_200_000 }, () => {
     await go(page, "#/backups", "Backups");
     await page.locator('[data-app="production/notes"] .mark.good').waitFor();
     const old = { ...(await standing()), age_ms: 4 * 3_600_000, protection: "proven" };
-    await page.route(/\/backup\/status/, (route) =>
-      route.fulfill({ contentType: "application/json", body: JSON.stringify({ items: [old] }) }),
-    );
+    await page.route(/\/backup\/status/, giving({ items: [old] }));
     await page.locator('[data-app="production/notes"][data-protection="overdue"]').waitFor();
     await page.unroute(/\/backup\/status/);
     await page.route(/\/backup\/status/, (route) => route.abort());
@@ -415,10 +391,7 @@ describe("backups in the dashboard", { skip, timeout: 1_200_000 }, () => {
   });
 
   test("a controller of an older version, without any of it, is said to be the reason", async () => {
-    const gone = { type: "about:blank", title: "Not found", status: 404, code: "no_route", detail: "no such route" };
-    await page.route(/\/api\/v1\/(backup|secrets)/, (route) =>
-      route.fulfill({ status: 404, contentType: "application/problem+json", body: JSON.stringify(gone) }),
-    );
+    await page.route(/\/api\/v1\/(backup|secrets)/, refusing(404, "no_route", "no such route"));
     for (const place of ["", "/runs", "/snapshots", "/drills", "/repositories", "/policies", "/secrets"]) {
       await go(page, "#/", "Overview");
       await go(page, `#/backups${place}`, "Backups");
@@ -428,17 +401,15 @@ describe("backups in the dashboard", { skip, timeout: 1_200_000 }, () => {
     await page.unroute(/\/api\/v1\/(backup|secrets)/);
   });
 
-  for (const dark of [false, true]) {
-    for (const phone of [false, true]) {
-      test(`each page is accessible, ${dark ? "dark" : "light"}, ${phone ? "on a phone" : "wide"}`, async () => {
-        await page.emulateMedia({ colorScheme: dark ? "dark" : "light" });
-        await page.setViewportSize(phone ? { width: 390, height: 844 } : { width: 1280, height: 820 });
-        const [run] = (await mesh.get("/api/v1/backup/runs?kind=backup&limit=1")).items;
-        const places = [
-          ["#/", "Overview"],
+  for (const view of VIEWS) {
+    test(`each page is accessible, ${viewName(view)}`, async () => {
+      const [run] = (await mesh.get("/api/v1/backup/runs?kind=backup&limit=1")).items;
+      await survey(
+        [
+          ["#/", "Overview", "overview-backups"],
           ["#/backups", "Backups"],
           ["#/backups/runs", "Backups"],
-          [`#/backups/runs/${run.id}`, "Backup of production/notes main.0"],
+          [`#/backups/runs/${run.id}`, "Backup of production/notes main.0", "backups-run"],
           ["#/backups/snapshots", "Backups"],
           ["#/backups/drills", "Backups"],
           ["#/backups/repositories", "Backups"],
@@ -449,23 +420,9 @@ describe("backups in the dashboard", { skip, timeout: 1_200_000 }, () => {
           ["#/backups/secrets", "Backups"],
           ["#/backups/restore/production/notes", "Restore production / notes"],
           ["#/apps/production/notes/backups", "notes"],
-        ];
-        const found = {};
-        for (const [hash, heading] of places) {
-          await go(page, hash, heading);
-          await eventually(
-            "it has loaded",
-            async () => (await page.locator(".age", { hasText: "loading" }).count()) === 0,
-          );
-          const violations = await axe(page);
-          if (violations.length > 0) found[hash] = violations;
-          const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-          if (over > 0) found[`${hash} width`] = `${over} pixels too wide`;
-          const name = hash.replace(run.id, "one").replace(/\W+/g, "-").slice(1) || "overview";
-          await shot(`${name}-${phone ? "phone" : "wide"}-${dark ? "dark" : "light"}`);
-        }
-        assert.deepEqual(found, {});
-      });
-    }
+        ],
+        view,
+      );
+    });
   }
 });

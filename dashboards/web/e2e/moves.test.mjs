@@ -1,13 +1,10 @@
 // Moves and losses in a real browser: two hosts with an engine each, data that goes from one to the other and comes back.
 
 import assert from "node:assert/strict";
-import { mkdirSync } from "node:fs";
-import { after, afterEach, before, describe, test } from "node:test";
-import { axe, eventually, go, open, sees, signIn } from "./browser.mjs";
-import { IMAGE, Mesh } from "./mesh.mjs";
-
-const SHOTS = process.env.OMNI_SHOTS;
-const skip = process.getuid() !== 0 && "SKIPPED: the mesh has Docker engines of its own, which takes root";
+import { describe, test } from "node:test";
+import { axe, eventually, go, sees, signIn } from "./browser.mjs";
+import { IMAGE } from "./mesh.mjs";
+import { aside, backedUp, deployed, looks, mesh, page, refusing, scene, skip, tokenOf, untouched } from "./scene.mjs";
 
 // Twelve hours from now: no backup is due while the tests look.
 const FAR = `0 ${(new Date().getUTCHours() + 12) % 24} * * *`;
@@ -26,39 +23,21 @@ const APP = "/api/v1/apps/production/notes";
 const PAGE = "#/apps/production/notes";
 
 describe("moves in the dashboard", { skip, timeout: 600_000 }, () => {
-  let mesh;
-  let browser;
-  let page;
   /** Where the app is first, and where it goes. */
   let home;
   let away;
 
-  before(async () => {
-    mesh = await Mesh.start({ engines: 2 });
-    await mesh.call("POST", "/api/v1/environments", { name: "production" });
-    const repository = { name: "home", location: mesh.path("repository"), host: "*" };
-    await mesh.call("POST", "/api/v1/backup/repositories", repository);
-    const files = { "compose.yaml": { content: Buffer.from(NOTES).toString("base64"), mode: 0o644 } };
-    const project = { compose: ["compose.yaml"], files, left_out: [".env"], name: "notes" };
-    await mesh.call("POST", "/api/v1/apps", { project, environment: "production" });
-    const app = await eventually("the app is well", async () => {
-      const app = await mesh.get(APP);
-      return app.healthy === 1 && app.deployment.state === "done" && app;
-    });
-    home = app.allocations[0].host_name;
-    away = home === "h1" ? "h2" : "h1";
-    write(home, "precious");
-    browser = await open();
-    page = await browser.page();
-    await signIn(page, mesh.url("c1"), mesh.init.admin_token);
-  });
-  after(async () => {
-    await browser?.close();
-    mesh?.stop();
-  });
-  afterEach((t) => {
-    const faults = browser?.faults.splice(0) ?? [];
-    assert.deepEqual(faults, [], `errors in the browser during “${t.name}”`);
+  scene({
+    engines: 2,
+    async prepare() {
+      await mesh.call("POST", "/api/v1/environments", { name: "production" });
+      const repository = { name: "home", location: mesh.path("repository"), host: "*" };
+      await mesh.call("POST", "/api/v1/backup/repositories", repository);
+      const app = await deployed("production", "notes", NOTES);
+      home = app.allocations[0].host_name;
+      away = home === "h1" ? "h2" : "h1";
+      write(home, "precious");
+    },
   });
 
   const container = (host) => mesh.dockerOn(host, "ps", "-q", "--filter", "label=omni.app=notes").trim();
@@ -67,27 +46,6 @@ describe("moves in the dashboard", { skip, timeout: 600_000 }, () => {
   const volumes = (host) => mesh.dockerOn(host, "volume", "ls", "-q", "--filter", "label=omni.app=notes").trim();
   const row = (host) => page.locator(`[data-host="${host}"]`);
   const dialog = () => page.getByRole("dialog");
-
-  /** Pictures at a desk and on a phone, by day and by night; nothing is wider than the page. */
-  async function looks(name) {
-    const size = page.viewportSize();
-    if (SHOTS) mkdirSync(SHOTS, { recursive: true });
-    for (const theme of ["light", "dark"]) {
-      await page.evaluate((to) => (document.documentElement.dataset.theme = to), theme);
-      for (const [where, width, height] of [
-        ["desk", 1280, 820],
-        ["phone", 390, 844],
-      ]) {
-        await page.setViewportSize({ width, height });
-        const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-        assert.ok(over <= 0, `${name}, ${where}: ${over} pixels too wide`);
-        if (SHOTS) await page.screenshot({ path: `${SHOTS}/moves-${name}-${where}-${theme}.png`, fullPage: true });
-      }
-      assert.deepEqual(await axe(page), [], `${name}, ${theme}`);
-    }
-    await page.setViewportSize(size);
-    await page.evaluate(() => (document.documentElement.dataset.theme = "light"));
-  }
 
   /** Looks at the page with another answer about the app than the controller gives. */
   async function pretending(change, work) {
@@ -100,7 +58,7 @@ describe("moves in the dashboard", { skip, timeout: 600_000 }, () => {
     try {
       await work();
     } finally {
-      await page.unroute(/\/apps\/production\/notes(\?|$)/, route);
+      await untouched(page);
     }
   }
 
@@ -116,7 +74,7 @@ describe("moves in the dashboard", { skip, timeout: 600_000 }, () => {
       .getByText(/cordoned/)
       .waitFor();
     assert.equal(await row(away).getByRole("radio").isDisabled(), true);
-    await looks("hosts");
+    await looks("moves-hosts");
     await mesh.call("PATCH", `/api/v1/hosts/${away}`, { cordoned: false });
     await row(away).getByText("can take it", { exact: true }).waitFor();
     await go(page, `${PAGE}/move?to=nowhere`, "notes");
@@ -133,12 +91,12 @@ describe("moves in the dashboard", { skip, timeout: 600_000 }, () => {
     const plan = page.getByRole("region", { name: "What would be done" });
     await plan.getByText(`Stop main.0`).waitFor();
     await plan.getByText(/until somebody removes them/).waitFor();
-    await looks("plan");
+    await looks("moves-plan");
     await plan.getByRole("button", { name: "Move…" }).click();
     await dialog()
       .getByText(new RegExp(`main.0 on ${home} stops while .* ${away}. It is away`))
       .waitFor();
-    await looks("question");
+    await looks("moves-question");
     await dialog().getByRole("button", { name: "Cancel" }).click();
     assert.equal((await mesh.get(APP)).moving ?? undefined, undefined, "nothing was begun");
   });
@@ -155,7 +113,7 @@ describe("moves in the dashboard", { skip, timeout: 600_000 }, () => {
     assert.equal(note(away), "precious");
     assert.notEqual(volumes(home), "", "the old copy is kept");
     await page.locator(`[data-old="${home}"]`, { hasText: "it moved away" }).waitFor();
-    await looks("settled");
+    await looks("moves-settled");
   });
 
   test("it goes back to what it had, and says what does not come along", async () => {
@@ -190,7 +148,7 @@ describe("moves in the dashboard", { skip, timeout: 600_000 }, () => {
     await page.getByRole("button", { name: "Remove the old copy…" }).click();
     await dialog().getByText(`volume data of main.0 on ${home}`).waitFor();
     assert.equal(await dialog().getByRole("button", { name: "Remove" }).isDisabled(), true);
-    await looks("remove");
+    await looks("moves-remove");
     await dialog().getByRole("textbox").fill("notes");
     await dialog().getByRole("button", { name: "Remove" }).click();
     await page.locator('[data-stage="confirmed"]').waitFor();
@@ -209,7 +167,7 @@ describe("moves in the dashboard", { skip, timeout: 600_000 }, () => {
       await sees(page, /was not moved and goes on where it was: main 0: there is no room for 5 GiB/);
       await sees(page, `Make room on ${away}, or choose another host.`);
       await page.getByRole("link", { name: "Move again…" }).waitFor();
-      await looks("failed");
+      await looks("moves-failed");
     });
     const fill = (app) => {
       const progress = { run: app.moving.id, phase: "restoring", files: 3, bytes: 3 << 28, total_bytes: 1 << 30 };
@@ -221,33 +179,22 @@ describe("moves in the dashboard", { skip, timeout: 600_000 }, () => {
       await sees(page, /768 MiB of 1\.0 GiB/);
       await sees(page, /Away for \d+ s/);
       assert.equal(await page.getByRole("link", { name: "Move…" }).count(), 0, "one at a time");
-      await looks("under-way");
+      await looks("moves-under-way");
     });
     await page.locator('[data-stage="confirmed"]').waitFor();
   });
 
   test("controllers that know no moves are said to be older", async () => {
-    const problem = {
-      type: "about:blank",
-      title: "No such path",
-      status: 404,
-      code: "no_route",
-      detail: "no such path",
-    };
-    const older = (route) =>
-      route.fulfill({ status: 404, contentType: "application/problem+json", body: JSON.stringify(problem) });
+    const older = refusing(404, "no_route", "no such path");
     await page.route("**/production/notes/move", older);
     await go(page, `${PAGE}/move`, "notes");
     await sees(page, "The controllers know no moves yet");
-    await page.unroute("**/production/notes/move", older);
+    await untouched(page);
   });
 
   test("a viewer sees how it went and moves nothing", async () => {
-    const body = { name: "looker", role: "viewer", ttl_secs: 3600, scope: { environments: [], apps: [] } };
-    const { token } = await mesh.call("POST", "/api/v1/tokens/api", body);
-    const other = await open();
-    try {
-      const theirs = await other.page();
+    const token = await tokenOf("looker", "viewer");
+    await aside(async (theirs) => {
       await signIn(theirs, mesh.url("c2"), token);
       await go(theirs, PAGE, "notes");
       await theirs.locator('[data-stage="confirmed"]').waitFor();
@@ -255,24 +202,17 @@ describe("moves in the dashboard", { skip, timeout: 600_000 }, () => {
       await go(theirs, `${PAGE}/move`, "notes");
       await sees(theirs, "Moving is for operators");
       await assert.rejects(mesh.call("POST", `${APP}/move`, { to: home, dry_run: true }, token), /: 403 /);
-      assert.deepEqual(other.faults, []);
-    } finally {
-      await other.close();
-    }
+    });
   });
 
   test("older data than the app allows waits for a person, who is told what is lost", async () => {
-    const { items } = await mesh.call("POST", "/api/v1/backup/runs", {
-      backup: { environment: "production", app: "notes" },
-    });
-    const run = `/api/v1/backup/runs/${items[0].id}`;
-    await eventually("there is a backup", async () => (await mesh.get(run)).state === "succeeded");
+    await backedUp("production", "notes");
     write(away, "later");
     await mesh.kill(away);
     await go(page, "#/", "Overview");
     const urgent = page.getByRole("region", { name: "Needs a person now" });
     await urgent.getByText(/waits for a person: its newest backup of .* is older than its file allows/).waitFor();
-    await looks("loss-overview");
+    await looks("moves-loss-overview");
     await urgent.getByRole("button", { name: "Start with older data…" }).click();
     await dialog()
       .getByText(/what was written in data of main.0 since .*, the last .* before/)
@@ -281,9 +221,9 @@ describe("moves in the dashboard", { skip, timeout: 600_000 }, () => {
     await go(page, PAGE, "notes");
     const loss = page.locator('[data-loss="main.0"]');
     await loss.getByText(new RegExp(`${away} is down`)).waitFor();
-    await looks("loss");
+    await looks("moves-loss");
     await loss.getByRole("button", { name: "Start with older data…" }).click();
-    await looks("loss-question");
+    await looks("moves-loss-question");
     await dialog().getByRole("textbox").fill("notes");
     await dialog().getByRole("button", { name: "Start with older data" }).click();
     await loss.waitFor({ state: "detached" });
@@ -292,6 +232,6 @@ describe("moves in the dashboard", { skip, timeout: 600_000 }, () => {
     assert.equal(note(home), "precious");
     mesh.startHost(away);
     await page.locator(`[data-old="${away}"]`, { hasText: "the host was lost" }).waitFor();
-    await looks("old-copy");
+    await looks("moves-old-copy");
   });
 });

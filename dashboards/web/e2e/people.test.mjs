@@ -1,74 +1,31 @@
 // People at the dashboard, in real browsers, against real controllers and a real OpenID provider.
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { mkdirSync } from "node:fs";
-import { after, afterEach, before, describe, test } from "node:test";
-import { axe, eventually, go, open, passwordSignIn, sees } from "./browser.mjs";
-import { Mesh } from "./mesh.mjs";
+import { spawn, spawnSync } from "node:child_process";
+import { after, describe, test } from "node:test";
+import { axe, eventually, go, passwordSignIn, sees } from "./browser.mjs";
+import { aside, browser, looks, mesh, page, scene } from "./scene.mjs";
 import { CLIENT, DEVICE_CLIENT, SECRET, startProvider } from "./provider.mjs";
 
-const SHOTS = process.env.OMNI_SHOTS;
 const PASSWORD = "correct horse battery";
 
 describe("people at the dashboard", { timeout: 1_200_000 }, () => {
-  let mesh;
-  let browser;
-  let page;
   let provider;
 
-  before(async () => {
-    mesh = await Mesh.start({ hosts: false });
-    const redirects = Object.keys(mesh.apis).map((name) => `${mesh.url(name)}/api/v1/session/oidc/callback`);
-    provider = await startProvider(mesh.dir, redirects, { bob: ["devs"], eve: ["strangers"], zoe: ["omni-admins"] });
-    browser = await open();
-    page = await browser.page();
+  scene({
+    hosts: false,
+    signedIn: false,
+    async prepare() {
+      const redirects = Object.keys(mesh.apis).map((name) => `${mesh.url(name)}/api/v1/session/oidc/callback`);
+      provider = await startProvider(mesh.dir, redirects, { bob: ["devs"], eve: ["strangers"], zoe: ["omni-admins"] });
+    },
   });
-  after(async () => {
-    await browser?.close();
-    provider?.stop();
-    mesh?.stop();
-  });
-  afterEach((t) => {
-    const faults = browser?.faults.splice(0) ?? [];
-    assert.deepEqual(faults, [], `errors in the browser during “${t.name}”`);
-  });
-
-  /** Pictures at a desk and on a phone, by day and by night. */
-  async function shots(name) {
-    if (!SHOTS) return;
-    mkdirSync(SHOTS, { recursive: true });
-    const size = page.viewportSize();
-    for (const theme of ["light", "dark"]) {
-      await page.evaluate((to) => (document.documentElement.dataset.theme = to), theme);
-      for (const [where, width, height] of [
-        ["desk", 1280, 820],
-        ["phone", 390, 844],
-      ]) {
-        await page.setViewportSize({ width, height });
-        await page.screenshot({ path: `${SHOTS}/people-${name}-${where}-${theme}.png`, fullPage: true });
-      }
-    }
-    await page.setViewportSize(size);
-    await page.evaluate(() => (document.documentElement.dataset.theme = "light"));
-  }
-
-  /** What somebody else sees, in a browser of their own. */
-  async function aside(work) {
-    const other = await open();
-    try {
-      await work(await other.page(), other);
-      assert.deepEqual(other.faults, []);
-    } finally {
-      await other.close();
-    }
-  }
+  after(() => provider?.stop());
 
   test("without anybody yet, the sign-in page says how to begin", async () => {
     await page.goto(mesh.url("c1"));
     await sees(page, /Nobody has an account here yet/);
-    assert.deepEqual(await axe(page), []);
-    await shots("nobody");
+    await looks("people-nobody");
   });
 
   test("the first person sets up by the link that init printed", async () => {
@@ -81,8 +38,7 @@ describe("people at the dashboard", { timeout: 1_200_000 }, () => {
     await page.getByLabel("New password").fill(PASSWORD);
     await page.getByLabel("Once more").fill(`${PASSWORD}!`);
     await sees(page, "The two are not the same.");
-    assert.deepEqual(await axe(page), []);
-    await shots("setup");
+    await looks("people-setup");
     await page.getByLabel("Once more").fill(PASSWORD);
     await page.getByRole("button", { name: "Come in" }).click();
     await page.getByRole("heading", { level: 1, name: "Overview" }).waitFor();
@@ -123,8 +79,7 @@ describe("people at the dashboard", { timeout: 1_200_000 }, () => {
   });
 
   test("a wrong password is refused with words, the right one opens", async () => {
-    assert.deepEqual(await axe(page), []);
-    await shots("sign-in");
+    await looks("people-sign-in");
     await page.getByLabel("Name", { exact: true }).fill("ann");
     await page.getByLabel("Password", { exact: true }).fill("not the right one");
     await page.getByRole("button", { name: "Sign in", exact: true }).click();
@@ -140,11 +95,10 @@ describe("people at the dashboard", { timeout: 1_200_000 }, () => {
     await page.getByLabel("Only in").fill("staging");
     await page.getByLabel("New password").fill(PASSWORD);
     await page.getByLabel("Once more").fill(PASSWORD);
-    assert.deepEqual(await axe(page), []);
-    await shots("add");
+    await looks("people-add");
     await page.getByRole("button", { name: "Add", exact: true }).click();
     await page.getByRole("link", { name: "victor" }).waitFor();
-    await shots("list");
+    await looks("people-list");
     await aside(async (theirs) => {
       await passwordSignIn(theirs, mesh.url("c2"), "victor", PASSWORD);
       await theirs.getByRole("link", { name: "Apps", exact: true }).waitFor();
@@ -178,7 +132,7 @@ describe("people at the dashboard", { timeout: 1_200_000 }, () => {
         .getByText(/on Linux/)
         .waitFor();
       assert.deepEqual(await axe(page), []);
-      await shots("person");
+      await looks("people-person");
       await page.getByRole("button", { name: "Keep out" }).click();
       await page.getByRole("dialog").getByRole("button", { name: "Keep out" }).click();
       await sees(theirs, /You were signed out/);
@@ -229,6 +183,37 @@ describe("people at the dashboard", { timeout: 1_200_000 }, () => {
     await page.getByRole("link", { name: "ann", exact: true }).waitFor();
   });
 
+  test("a cookie without a page of ours, and a pass that was forged, open nothing", async () => {
+    const cookie = (await browser.context.cookies())
+      .filter((one) => one.name.startsWith("__Host-omni-"))
+      .map(({ name, value }) => `${name}=${value}`)
+      .join("; ");
+    assert.notEqual(cookie, "");
+    const ask = (path, method, ...headers) => {
+      const all = headers.flatMap((header) => ["-H", header]);
+      const args = ["-sk", "-o", "/dev/null", "-w", "%{http_code}", "-X", method, ...all, mesh.url("c1") + path];
+      return Number(spawnSync("curl", args, { encoding: "utf8" }).stdout);
+    };
+    const pass = (...headers) => ask("/api/v1/session/pass", "POST", `cookie: ${cookie}`, ...headers);
+    const own = mesh.url("c1");
+    assert.equal(pass("sec-fetch-site: same-origin"), 200, "the page's own call");
+    assert.equal(pass(), 403, "nothing that says where it is from");
+    assert.equal(pass("origin: https://evil.example"), 403);
+    assert.equal(pass("origin: null"), 403);
+    assert.equal(pass("sec-fetch-site: same-site", `origin: ${own}`), 403, "another port of the same machine");
+    assert.equal(pass("sec-fetch-site: cross-site", `origin: ${own}`), 403, "an origin alone does not outweigh it");
+    const good = await page.evaluate(async () => {
+      const answer = await fetch("/api/v1/session/pass", { method: "POST", credentials: "same-origin" });
+      return (await answer.json()).pass;
+    });
+    const users = (token) => ask("/api/v1/users", "GET", `authorization: Bearer ${token}`);
+    assert.equal(users(good), 200);
+    const at = good.length - 8;
+    const forged = good.slice(0, at) + (good[at] === "A" ? "B" : "A") + good.slice(at + 1);
+    for (const token of [forged, good.slice(0, -4), `${good}A`, ""]) assert.equal(users(token), 401, token);
+    assert.equal(ask("/api/v1/users", "GET", `cookie: ${cookie}`, "sec-fetch-site: same-origin"), 401);
+  });
+
   test("the page goes on with another controller when its own dies", async () => {
     await go(page, "#/controllers", "Controllers");
     await mesh.kill("c1");
@@ -264,13 +249,11 @@ describe("people at the dashboard", { timeout: 1_200_000 }, () => {
     await page.getByRole("button", { name: "Save" }).click();
     await sees(page, /nobody can sign in through it yet/);
     await page.getByLabel("Roots").fill(provider.root);
-    assert.deepEqual(await axe(page), []);
-    await shots("provider-form");
+    await looks("people-provider-form");
     await page.getByRole("button", { name: "Save" }).click();
     await page.getByRole("button", { name: "Change" }).waitFor();
     await sees(page, "omni-admins", { exact: true });
-    assert.deepEqual(await axe(page), []);
-    await shots("provider");
+    await looks("people-provider");
     await aside(async (theirs) => {
       await viaProvider(theirs, "bob");
       await theirs.getByRole("link", { name: "bob", exact: true }).waitFor();
@@ -334,8 +317,7 @@ describe("people at the dashboard", { timeout: 1_200_000 }, () => {
     await page.getByLabel("Password that holds").fill(PASSWORD);
     await page.getByRole("button", { name: "Change password" }).click();
     await sees(page, /The password is changed/);
-    assert.deepEqual(await axe(page), []);
-    await shots("account");
+    await looks("people-account");
     await aside(async (theirs) => {
       await passwordSignIn(theirs, mesh.url("c3"), "ann", "a quite different phrase");
       await page.getByRole("button", { name: "Sign out everywhere" }).click();
@@ -343,7 +325,7 @@ describe("people at the dashboard", { timeout: 1_200_000 }, () => {
       await page.getByLabel("Password", { exact: true }).waitFor();
       await sees(theirs, /You were signed out/);
     });
-    await shots("sign-in-provider");
+    await looks("people-sign-in-provider");
   });
 
   test("a token still opens the dashboard", async () => {

@@ -17,7 +17,7 @@ function openssl(...args) {
 }
 
 /** A root, and a certificate under it for this machine. */
-function certificates(dir) {
+export function certificates(dir) {
   const at = (name) => join(dir, name);
   const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
   openssl(

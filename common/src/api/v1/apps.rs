@@ -218,6 +218,9 @@ pub struct AppView {
     /// Its data on hosts where it does not live any more.
     #[serde(default)]
     pub old_data: Vec<OldDataView>,
+    /// Instances whose data is on a host that was lost, and that may come back from a backup.
+    #[serde(default)]
+    pub stranded: Vec<StrandedView>,
     /// The newest move between releases.
     pub deployment: Option<DeploymentView>,
     /// The moves before that one, newest first, as far as they are remembered; a list of apps leaves them out.
@@ -306,6 +309,47 @@ pub struct RestoredView {
     pub lost_ms: u64,
     /// When it was back.
     pub at: Time,
+}
+
+/// How it stands with data on a host that was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StrandedState {
+    /// A backup is being brought back.
+    Returning,
+    /// A backup comes back as soon as a host has room for it, or after a pause.
+    Waiting,
+    /// The newest usable backup is older than the app allows: a person says whether it comes back so.
+    TooOld,
+    /// Nothing can be brought back: there is no usable backup, or each was tried and failed.
+    Stuck,
+}
+
+/// An instance whose data is on a host that was lost, and that may come back from a backup.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+pub struct StrandedView {
+    /// Of which group.
+    pub group: String,
+    /// Which of the group's instances, from zero.
+    pub slot: u32,
+    /// What of it is there: named volumes, and paths beside the compose file that something writes to.
+    pub volumes: Vec<String>,
+    /// The host that was lost.
+    pub host: HostId,
+    /// That host's name.
+    pub host_name: String,
+    /// Since when that is down.
+    pub down: Time,
+    /// How it stands.
+    pub state: StrandedState,
+    /// Moment that the newest usable backup is of, when there is one.
+    pub taken: Option<Time>,
+    /// What was written for so long before the host was declared down is lost when that comes back, milliseconds.
+    pub lost_ms: Option<u64>,
+    /// How old it may be by what the app says, milliseconds; absent when that does not stand in the way.
+    pub allowed_ms: Option<u64>,
+    /// The same in a sentence.
+    pub why: String,
 }
 
 /// An instance may come back with older data than its app allows, this once.

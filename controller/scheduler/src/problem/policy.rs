@@ -1,7 +1,8 @@
 //! Limits on what one plan may do, and what an operator asked for.
 
 /// When a loss is a storm: so many hosts at once that a broken network, or the controllers' own, is likelier than
-/// that many broken hosts. Moving everything onto the rest would then do harm.
+/// that many broken hosts. Moving everything onto the rest would then do harm. An operator who knows better drains the
+/// hosts that are gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Storm {
     /// Hosts lost within this time of each other are lost at once, milliseconds. A minute: longer than one
@@ -11,13 +12,11 @@ pub struct Storm {
     pub max_percent: u32,
     /// More than this many hosts is a storm, whatever their share; absent: only the share counts.
     pub max_hosts: Option<u32>,
-    /// An operator has looked and wants the lost allocations replaced all the same.
-    pub overridden: bool,
 }
 
 impl Default for Storm {
     fn default() -> Self {
-        Self { window_ms: 60_000, max_percent: 40, max_hosts: None, overridden: false }
+        Self { window_ms: 60_000, max_percent: 40, max_hosts: None }
     }
 }
 

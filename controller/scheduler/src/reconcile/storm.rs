@@ -10,11 +10,11 @@ use crate::problem::{Host, Storm};
 use omni_common::ids::HostId;
 use std::collections::BTreeSet;
 
-/// The hosts lost in storms, and what to say when any of them has something to replace.
+/// The hosts lost in storms that nobody has drained, and what to say when any of them has something to replace.
 pub(super) fn find(index: &Index) -> (Option<Halt>, BTreeSet<HostId>) {
     let policy = index.policy.storm;
     let mut lost: Vec<&Host> = index.hosts.iter().filter(|host| host.state.is_down()).collect();
-    if policy.overridden || lost.len() < 2 {
+    if lost.len() < 2 {
         return (None, BTreeSet::new());
     }
     lost.sort_by_key(|host| (host.state_since, host.id));
@@ -30,12 +30,14 @@ pub(super) fn find(index: &Index) -> (Option<Halt>, BTreeSet<HostId>) {
             storm.extend(together.iter().map(|host| host.id));
         }
     }
-    let affected = |held: &Held| held.allocation.wanted() && storm.contains(&held.allocation.host);
-    if !index.groups.values().any(|entry| entry.held.iter().any(affected)) {
-        return (None, BTreeSet::new());
-    }
     let halt = Halt { lost: storm.iter().map(|id| index.host_ref(*id)).collect(), of: of.max(storm.len()) };
-    (Some(halt), storm)
+    // An operator who drains a host that is down has looked, and wants what ran there elsewhere.
+    storm.retain(|id| index.host_ix(*id).is_none_or(|ix| !index.host(ix).draining));
+    let affected = |held: &Held| held.allocation.wanted() && storm.contains(&held.allocation.host);
+    match index.groups.values().any(|entry| entry.held.iter().any(affected)) {
+        true => (Some(halt), storm),
+        false => (None, BTreeSet::new()),
+    }
 }
 
 fn is_storm(policy: Storm, lost: usize, of: usize) -> bool {

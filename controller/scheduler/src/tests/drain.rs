@@ -207,7 +207,7 @@ fn nothing_is_drained_in_a_storm() {
          group web replicas=2
          alloc web#0 on a healthy
          alloc web#1 on b lost",
-        "halt: 2 of 3 hosts were lost at once (b, c): nothing of theirs is replaced until some return or an operator overrides it
+        "halt: 2 of 3 hosts were lost at once (b, c): what ran there is not replaced until some return; `omni drain HOST` replaces it all the same
          wait web#0 on a: too many hosts were lost at once
          wait web#1 on b: too many hosts were lost at once",
     );

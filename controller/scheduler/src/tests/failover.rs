@@ -227,7 +227,7 @@ fn many_hosts_lost_at_once_are_a_storm() {
          group api
          alloc web#0 on a healthy
          alloc web#1 on b healthy",
-        "halt: 2 of 3 hosts were lost at once (a, b): nothing of theirs is replaced until some return or an operator overrides it
+        "halt: 2 of 3 hosts were lost at once (a, b): what ran there is not replaced until some return; `omni drain HOST` replaces it all the same
          place api#0@1 on c: missing
          lose web#0@1 on a
          lose web#1@1 on b
@@ -237,19 +237,30 @@ fn many_hosts_lost_at_once_are_a_storm() {
 }
 
 #[test]
-fn an_operator_overrides_a_storm() {
+fn an_operator_who_drains_the_lost_hosts_overrides_a_storm() {
     check(
-        "host a down since=100
-         host b down since=130
+        "host a down since=100 draining
+         host b down since=130 draining
          host c
          group web replicas=2
          alloc web#0 on a lost
-         alloc web#1 on b lost
-         policy overridden",
+         alloc web#1 on b lost",
         "stop web#0@1 on a: replaced by epoch 2
          place web#0@2 on c: a is lost
          stop web#1@1 on b: replaced by epoch 2
          place web#1@2 on c: b is lost",
+    );
+    check(
+        "host a down since=100 draining
+         host b down since=130
+         host c
+         group web replicas=2
+         alloc web#0 on a lost
+         alloc web#1 on b lost",
+        "halt: 2 of 3 hosts were lost at once (a, b): what ran there is not replaced until some return; `omni drain HOST` replaces it all the same
+         stop web#0@1 on a: replaced by epoch 2
+         place web#0@2 on c: a is lost
+         wait web#1 on b: too many hosts were lost at once",
     );
 }
 
@@ -279,7 +290,7 @@ fn a_storm_that_is_noticed_bit_by_bit_is_one() {
          alloc web#0@1 on a lost told-to-stop
          alloc web#0@2 on d healthy
          alloc web#1 on b healthy",
-        "halt: 3 of 4 hosts were lost at once (a, b, c): nothing of theirs is replaced until some return or an operator overrides it
+        "halt: 3 of 4 hosts were lost at once (a, b, c): what ran there is not replaced until some return; `omni drain HOST` replaces it all the same
          lose web#1@1 on b
          wait web#1 on b: too many hosts were lost at once",
     );

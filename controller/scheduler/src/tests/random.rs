@@ -4,7 +4,7 @@ use crate::problem::*;
 use crate::{AllocationId, GpuGrant, GroupKey, Slot};
 use omni_common::clock::Time;
 use omni_common::ids::HostId;
-use proptest::collection::{btree_map, btree_set, vec};
+use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -17,11 +17,10 @@ const GIB: u64 = 1 << 30;
 pub(super) fn problem() -> impl Strategy<Value = Problem> {
     let hosts = vec(host(), 0..=HOSTS as usize).prop_map(numbered);
     let groups = vec(group(), 0..=GROUPS).prop_map(named);
-    let policy =
-        (option::of(0_u32..4), 0_u32..4, any::<bool>()).prop_map(|(moves, max_moving, overridden)| {
-            let rebalance = moves.map(|max_moves| Rebalance { max_moves, min_gain: 1 });
-            Policy { rebalance, max_moving, storm: Storm { overridden, ..Storm::default() } }
-        });
+    let policy = (option::of(0_u32..4), 0_u32..4).prop_map(|(moves, max_moving)| {
+        let rebalance = moves.map(|max_moves| Rebalance { max_moves, min_gain: 1 });
+        Policy { rebalance, max_moving, ..Policy::default() }
+    });
     (hosts, groups, vec(allocation(), 0..16), policy).prop_map(|(hosts, groups, allocations, policy)| {
         let allocations = allocations.into_iter().enumerate().map(|(number, allocation)| Allocation {
             id: AllocationId::from_u128(0xA000 + number as u128),
@@ -159,7 +158,8 @@ fn group() -> impl Strategy<Value = Group> {
     );
     let limits =
         (0_u32..3, 0_u32..3, 0_u32..2, btree_map(slot(), vec(host_id(), 0..3), 0..2), vec(0..GROUPS, 0..2));
-    let renewal = (btree_set(slot(), 0..2), any::<bool>());
+    let way = prop_oneof![Just(Renewal::Whole), Just(Renewal::InPlace)];
+    let renewal = (btree_map(slot(), way, 0..2), any::<bool>());
     (shape, wishes, limits, renewal).prop_map(|(shape, wishes, limits, renewal)| {
         let mut group = Group::new(key(0));
         (group.renew, group.renew_stops_first) = renewal;

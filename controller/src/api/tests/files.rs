@@ -6,7 +6,7 @@ use crate::state::{ApiRole, AppKey, HostStatus, Run, RunTask, Snapshot, Snapshot
 use axum::http::Method;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use omni_common::api::v1::{AppView, Page, RepositoryView};
+use omni_common::api::v1::{AppView, Page, RepositoryView, SnapshotView};
 use omni_common::domain::backup::{FileEntry, FileKind, FilesOrder, ItemName};
 use omni_common::ids::{HostId, RunId};
 use omni_common::wire::{AgentRequest, ReplyFrame};
@@ -241,23 +241,43 @@ async fn a_prune_under_way_is_waited_for() {
     assert!(problem.detail.expect("told").contains(&run.short()));
 }
 
+/// Confines everybody to one app.
+fn confine(site: &Site, app: &str) {
+    site.bench.change(|state| {
+        let ids: Vec<_> = state.api_tokens.keys().copied().collect();
+        for id in ids {
+            let token = state.api_tokens.get_mut(&id).expect("listed");
+            token.environments = vec![format!("default/{app}")];
+        }
+    });
+}
+
 #[tokio::test]
 async fn names_are_for_those_who_could_bring_the_files_back() {
     let site = shop().await;
     let path = files(&format!("{ID}/files"));
     site.call(Method::GET, &path, ApiRole::Viewer, None).await.problem(403, "forbidden");
-    let confine = |app: &'static str| {
-        site.bench.change(|state| {
-            let ids: Vec<_> = state.api_tokens.keys().copied().collect();
-            for id in ids {
-                let token = state.api_tokens.get_mut(&id).expect("listed");
-                token.environments = vec![format!("default/{app}")];
-            }
-        });
-    };
-    confine("other");
+    confine(&site, "other");
     site.call(Method::GET, &path, ApiRole::Operator, None).await.problem(403, "forbidden");
-    confine("shop");
+    confine(&site, "shop");
     site.bench.mesh.connected.store(false, Ordering::SeqCst);
     site.call(Method::GET, &path, ApiRole::Operator, None).await.problem(502, "host_not_connected");
+}
+
+#[tokio::test]
+async fn who_is_confined_to_an_app_finds_its_snapshots_and_no_others() {
+    let site = shop().await;
+    add(&site, &AppKey { environment: "default".to_owned(), name: "other".to_owned() }, "77777777");
+    add(&site, &AppKey { environment: "staging".to_owned(), name: "shop".to_owned() }, "88888888");
+    let found = async |query: &str| -> Vec<String> {
+        let page: Page<SnapshotView> = site.get(&format!("/api/v1/backup/snapshots{query}")).await.ok();
+        page.items.into_iter().map(|one| one.id).collect()
+    };
+    assert_eq!(found("").await.len(), 3);
+    confine(&site, "shop");
+    assert_eq!(found("").await, [whole(ID)]);
+    assert_eq!(found("?app=shop&limit=1").await, [whole(ID)]);
+    // What they ask for by name is not told to be there.
+    assert!(found("?app=other").await.is_empty());
+    assert!(found("?environment=staging").await.is_empty());
 }

@@ -3,6 +3,7 @@
 use super::world::{World, at, badly, host, key, well};
 use crate::backup::standing;
 use crate::state::{AppKey, Command, Goal, HostStatus, RestoreInto, Run, RunKind, RunTask, WantedItem};
+use omni_catalogue::policies::Policies;
 use omni_common::domain::AllocationState;
 use omni_common::domain::backup::{PolicyOptions, RunState, Span};
 use omni_common::ids::RunId;
@@ -49,7 +50,8 @@ fn the_controllers_own_state_is_kept_like_an_app_of_the_critical_tier() {
         ca_key_sealed: Vec::new(),
         liveness: crate::state::LivenessConfig::default(),
     });
-    let standing = |world: &World| crate::backup::controllers_standing(&world.state, world.now);
+    let standing =
+        |world: &World| crate::backup::controllers_standing(&world.state, &Policies::builtin(), world.now);
     world.live(60);
     let own = standing(&world);
     assert!(own.overdue && own.policy.fault.is_some(), "two repositories, and nobody said which: {own:?}");

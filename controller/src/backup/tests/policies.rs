@@ -2,7 +2,7 @@
 
 use super::data::outlined;
 use super::world::{World, key, repository};
-use crate::backup::{Outline, Policy, Source, policy};
+use crate::backup::{Outline, Policy, Source, controllers_policy, policy};
 use crate::state::{Command, RunKind, State};
 use omni_catalogue::policies::Policies;
 use omni_common::domain::app::ServiceName;
@@ -231,4 +231,18 @@ fn limits_hold_as_they_are_set() {
     }
     let lone = Command::SetBackupDefaults(Box::default());
     world.apply(lone).expect("zero is for what the policies say");
+}
+
+#[test]
+fn the_controllers_own_state_follows_the_operators_policies() {
+    let shipped = include_str!("../../../../compose/backup/policies/effective.yaml");
+    let critical = "backup: {time_zone: UTC, schedule: 0 * * * *, jitter: 5m, max_duration: 15m}";
+    assert!(shipped.contains(critical), "the critical tier is as this test knows it");
+    let own = shipped.replacen(critical, &critical.replace("0 * * * *", "30 * * * *"), 1);
+    let file = tempfile::NamedTempFile::with_suffix(".yaml").expect("a file");
+    std::fs::write(file.path(), own).expect("written");
+    let policies = Policies::from_file(file.path()).expect("policies");
+    let state = with_repositories(&["home"]);
+    assert_eq!(controllers_policy(&state, &policies).schedule_text, "30 * * * *");
+    assert_eq!(controllers_policy(&state, &Policies::builtin()).schedule_text, "0 * * * *");
 }

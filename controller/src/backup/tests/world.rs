@@ -1,6 +1,6 @@
 //! A cluster in memory: the real `apply` and `decide`, and hosts that do as they are told.
 
-use crate::backup::{Basis, Ids, Limits, Look, Outline, Outlines, decide, limits};
+use crate::backup::{Basis, Ids, Limits, Look, Outline, Outlines, controllers, decide, limits};
 use crate::state::command::RunStep;
 use crate::state::{
     Actor, Allocation, App, AppKey, BackupRepository, Command, CredentialNames, Failover, Goal, Group, Host,
@@ -158,7 +158,8 @@ impl World {
             ..Outline::default()
         };
         let limits = limits(&state, &Policies::builtin());
-        let outlines = BTreeMap::from([(key(), Arc::new(outline))]);
+        let own = controllers::outline(&Policies::builtin());
+        let outlines = BTreeMap::from([(key(), Arc::new(outline)), (AppKey::controllers(), Arc::new(own))]);
         let mut world = Self { state, outlines, limits, now, next: 0, requests: 0 };
         world.add_app(key(), 1, Tier::Critical);
         world

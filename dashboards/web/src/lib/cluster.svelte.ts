@@ -11,19 +11,29 @@ import type { Controller, Status } from "./types";
 /** The cluster is asked this often whether it is there, so that its loss is seen within seconds. */
 const PULSE_MS = 3000;
 
+/** Of the controller that answered first, which is where this page is from, and of the one that answers now. */
+class Versions {
+  first = $state("");
+  now = $state("");
+}
+
 interface Cluster {
   status: Query<Status>;
   controllers: Query<Controller[]>;
+  versions: Versions;
 }
 
 let cluster: Cluster | undefined;
 
 /** Begins to follow the cluster; called once, by the frame around all pages. */
 export function followCluster(): Cluster {
+  const versions = new Versions();
   const status = useQuery(
     () => async (consistency, signal) => {
       const found = await get("/api/v1/status", { query: { consistency }, signal });
       clock.learn(found.now);
+      versions.now = found.version ?? "";
+      versions.first ||= versions.now;
       return found;
     },
     { every: PULSE_MS, topics: ["cluster", "controller", "host"] },
@@ -43,7 +53,7 @@ export function followCluster(): Cluster {
     },
     { every: 60_000, topics: ["token", "user"] },
   );
-  cluster = { status, controllers };
+  cluster = { status, controllers, versions };
   return cluster;
 }
 

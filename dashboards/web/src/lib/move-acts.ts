@@ -5,8 +5,8 @@ import { asks } from "./ask.svelte";
 import { clock } from "./clock.svelte";
 import { duration, moment } from "./format";
 import { link } from "./router.svelte";
-import { type Loss, lossText, oldText, removable } from "./moves";
-import type { App, Move } from "./types";
+import { lossText, oldText, removable } from "./moves";
+import type { App, Loss, Move } from "./types";
 
 type Named = Pick<App, "environment" | "name">;
 const pathOf = (app: Named) => ({ environment: app.environment, app: app.name });
@@ -72,7 +72,7 @@ export async function removeOld(app: App, hosts: string[]): Promise<boolean> {
 /** Lets an instance come back with older data than its app allows. Whether that was said. */
 export async function acceptLoss(app: Named, loss: Loss): Promise<boolean> {
   const full = nameOf(app);
-  const { group, slot, host = "its host", taken } = loss;
+  const { group, slot, host_name: host, taken } = loss;
   const question = {
     title: `Start ${full} with older data?`,
     says: [

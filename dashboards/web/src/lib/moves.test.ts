@@ -13,8 +13,6 @@ import {
   lossBrief,
   lossesOf,
   lossText,
-  lostMs,
-  mayWait,
   MOVE_STAGES,
   moveLook,
   oldText,
@@ -27,7 +25,7 @@ import {
 } from "./moves";
 import type { Moment } from "./backups";
 import { Problem } from "./problem";
-import type { App, Host, Move, MovePlan, MoveStage, OldData, Standing } from "./types";
+import type { App, Loss, Move, MovePlan, MoveStage, OldData, Standing } from "./types";
 
 const leg = (over: object = {}) => ({
   group: "main",
@@ -219,72 +217,43 @@ it("only what the last move left where it came from is its old copy", () => {
 });
 
 describe("a loss", () => {
-  const TOO_OLD =
-    "its data does not come back: the newest that could is of 2026-08-01T08:00:00.000Z, and its app allows no more than 60 min: wait for the host, or accept that with `omni restore APP --accept-loss`";
-  const BACK = "data of 2026-08-01T08:00:00.000Z is being brought back by run 1234";
-  const PLACED = "its data (volume data) is on h1; to be restored on h2";
-  const hosts = [{ id: "id-1", name: "h1", status: "down", status_since: "2026-08-01T10:30:00Z" }] as Host[];
-  const volume = (slot: number, name = "data") => ({ name, group: "main", slot, host: "id-1", host_name: "h1" });
-  const app = (waiting: string[], volumes: object[] = [volume(0), volume(0, "logs")]) =>
-    ({ goal: "run", groups: [{ name: "main", waiting }], volumes }) as App;
+  const loss = {
+    group: "main",
+    slot: 0,
+    volumes: ["data", "logs"],
+    host_name: "h1",
+    down: "2026-08-01T10:30:00Z",
+    state: "too_old",
+    taken: "2026-08-01T08:00:00Z",
+    lost_ms: 9_000_000,
+    allowed_ms: 3_600_000,
+  } as Loss;
 
-  it("is read from what its controller says, with what is lost and from when", () => {
-    const [loss, ...rest] = lossesOf(app([PLACED, TOO_OLD]), hosts);
-    expect(rest).toEqual([]);
-    expect(loss).toEqual({
-      group: "main",
-      slot: 0,
-      volumes: ["data", "logs"],
-      host: "h1",
-      down: "2026-08-01T10:30:00Z",
-      taken: "2026-08-01T08:00:00.000Z",
-      allowedMs: 3_600_000,
-    });
-    expect(lostMs(loss!)).toBe(9_000_000);
-    expect(lossText(loss!, () => "eight")).toBe(
+  it("waits for a person only where its backup is too old", () => {
+    const back = { ...loss, state: "returning" } as Loss;
+    expect(lossesOf({ stranded: [back, loss] } as App)).toEqual([loss]);
+    expect(lossesOf({} as App)).toEqual([]);
+  });
+
+  it("is told with what is lost and from when", () => {
+    expect(lossText(loss, () => "eight")).toBe(
       "what was written in data, logs of main.0 since eight, the last 2 h 30 min before h1 was lost",
     );
-    expect(lossBrief([loss!], () => "eight")).toBe(
-      "waits for a person: its newest backup of eight is older than the 1 h it allows",
-    );
-  });
-
-  it("is told without the command", () => {
-    expect(waitText(TOO_OLD)).toMatch(/60 min: wait for the host, or start it with older data$/);
-    expect(waitText(PLACED)).toBe(PLACED);
-  });
-
-  it("says no number where its controller rounded it away", () => {
-    const [loss] = lossesOf(app([TOO_OLD.replace("60 min", "0 min")]), hosts);
-    expect(loss?.allowedMs).toBeUndefined();
-    expect(lossBrief([loss!], () => "eight")).toMatch(/is older than its file allows$/);
-  });
-
-  it("is none while its data comes back, or waits for something else", () => {
-    expect(lossesOf(app([PLACED, BACK]), hosts)).toEqual([]);
-    expect(lossesOf(app(["no host has 2 GPUs"]), hosts)).toEqual([]);
-    expect(lossesOf(app([]), hosts)).toEqual([]);
-  });
-
-  it("belongs to the instance whose turn it is", () => {
-    const two = lossesOf(app([PLACED, PLACED, BACK, TOO_OLD], [volume(0), volume(1)]), hosts);
-    expect(two.map((loss) => loss.slot)).toEqual([1]);
-    expect(lossBrief([two[0]!, two[0]!], () => "eight")).toMatch(/and 1 instance more$/);
-  });
-
-  it("is offered also when a newer controller says it in other words", () => {
-    const [loss] = lossesOf(app(["its data does not come back: it is too old, see --accept-loss"]), []);
-    expect(loss).toMatchObject({ group: "main", slot: 0, host: "h1" });
-    expect(loss?.taken).toBeUndefined();
-    expect(lossText(loss!, () => "")).toMatch(/since its newest backup that can be used$/);
-    expect(lossBrief([loss!], () => "")).toMatch(/its newest backup is older than its file allows/);
+    const brief = "waits for a person: its newest backup of eight is older than the 1 h it allows";
+    expect(lossBrief([loss], () => "eight")).toBe(brief);
+    expect(lossBrief([loss, loss], () => "eight")).toBe(`${brief}, and 1 instance more`);
     expect(lossBrief([], () => "")).toBe("");
   });
 
-  it("is looked for only where data is on a host that is down", () => {
-    expect(mayWait(app([]), hosts)).toBe(true);
-    expect(mayWait(app([]), [{ ...hosts[0]!, status: "suspect" }])).toBe(false);
-    expect(mayWait({ ...app([]), goal: "stop" } as App, hosts)).toBe(false);
-    expect(mayWait({ ...app([]), volumes: undefined } as App, hosts)).toBe(false);
+  it("says no number that its controller does not", () => {
+    const bare = { ...loss, taken: null, lost_ms: null, allowed_ms: null, volumes: [] as string[] } as Loss;
+    expect(lossText(bare, () => "")).toBe("what was written by main.0 since its newest backup that can be used");
+    expect(lossBrief([bare], () => "")).toMatch(/its newest backup is older than its file allows$/);
+  });
+
+  it("is told without the command", () => {
+    const why = "wait for the host, or accept that with `omni restore APP --accept-loss`";
+    expect(waitText(why)).toBe("wait for the host, or start it with older data");
+    expect(waitText("no host has 2 GPUs")).toBe("no host has 2 GPUs");
   });
 });

@@ -4,7 +4,7 @@
 import type { Moment } from "./backups";
 import type { Problem } from "./problem";
 import { bytes, duration, plural } from "./format";
-import type { App, Host, Move, MovePlan, MoveStage, OldData, Standing } from "./types";
+import type { App, Loss, Move, MovePlan, MoveStage, OldData, Standing } from "./types";
 import type { Look } from "./words";
 
 const LOOKS: Record<MoveStage, Look> = {
@@ -224,80 +224,19 @@ export function leftBy(app: App, move: Move): OldData[] {
   return removable(app).filter((old) => old.why === "moved" && from(old));
 }
 
-/** An instance whose newest usable backup is older than its app allows: a person says whether it comes back so. */
-export interface Loss {
-  group: string;
-  slot: number;
-  volumes: string[];
-  /** The host that has the data, when it is known. */
-  host?: string;
-  /** Since when that is down. */
-  down?: string;
-  /** The moment that the backup is of. */
-  taken?: string;
-  /** What the app allows. */
-  allowedMs?: number;
-}
-
-/** What the controller says of an instance that waits for data; one such sentence for each of them. */
-const OF_DATA = new RegExp(
-  "^(its data does not come back|its data of \\S+ can come back|data of \\S+ is being brought back|" +
-    "bringing its data back failed|its release cannot be read)",
-);
-const TOO_OLD = /accept-loss/;
-const FACTS = /is of (\S+), and its app allows no more than (\d+) min/;
-
 /** Why something waits, without the words of the command. */
 export const waitText = (why: string): string =>
   why.replace(/accept that with `omni restore .*--accept-loss`/, "start it with older data");
 
-/** Whether an app may have a loss that waits: its data is on a host that is down. */
-export const mayWait = (app: App, hosts: Host[]): boolean =>
-  app.goal === "run" &&
-  (app.volumes ?? []).some(({ host }) => hosts.some((one) => one.id === host && one.status === "down"));
-
-/** The losses of an app that wait for a person, as its controller tells them group by group. */
-export function lossesOf(app: App, hosts: Host[]): Loss[] {
-  const down = new Map(hosts.filter((host) => host.status === "down").map((host) => [host.id, host]));
-  return app.groups.flatMap((group) => {
-    const told = group.waiting.filter((why) => OF_DATA.test(why));
-    const own = (app.volumes ?? []).filter((volume) => volume.group === group.name);
-    const lost = own.filter((volume) => down.has(volume.host));
-    const slots = [...new Set((lost.length > 0 ? lost : own).map((volume) => volume.slot))].sort((a, b) => a - b);
-    return told.flatMap((why, n): Loss[] => {
-      if (!TOO_OLD.test(why)) return [];
-      // The sentences come in the order of the slots.
-      const slot = slots[n] ?? 0;
-      const volumes = own.filter((volume) => volume.slot === slot);
-      const host = down.get(volumes[0]?.host ?? "");
-      const [, taken, minutes] = FACTS.exec(why) ?? [];
-      return [
-        {
-          group: group.name,
-          slot,
-          volumes: volumes.map((volume) => volume.name),
-          host: host?.name ?? volumes[0]?.host_name,
-          down: host?.status_since,
-          taken,
-          // Whole minutes, rounded down: less than one is told as none.
-          allowedMs: Number(minutes) > 0 ? Number(minutes) * 60_000 : undefined,
-        },
-      ];
-    });
-  });
-}
-
-/** How much of what was written is lost when it comes back so. */
-export const lostMs = (loss: Loss): number | undefined =>
-  loss.taken && loss.down ? Math.max(0, Date.parse(loss.down) - Date.parse(loss.taken)) : undefined;
+/** The losses of an app that wait for a person: its newest usable backup is older than it allows. */
+export const lossesOf = (app: App): Loss[] => (app.stranded ?? []).filter((one) => one.state === "too_old");
 
 /** What is lost, and from when; `when` puts a moment into words. */
 export function lossText(loss: Loss, when: (moment: string) => string): string {
   const what = loss.volumes.length > 0 ? `in ${loss.volumes.join(", ")} of` : "by";
-  const long = lostMs(loss);
-  const span = loss.taken
-    ? `since ${when(loss.taken)}${long === undefined ? "" : `, the last ${duration(long)} before ${loss.host} was lost`}`
-    : "since its newest backup that can be used";
+  const long =
+    typeof loss.lost_ms === "number" ? `, the last ${duration(loss.lost_ms)} before ${loss.host_name} was lost` : "";
+  const span = loss.taken ? `since ${when(loss.taken)}${long}` : "since its newest backup that can be used";
   return `what was written ${what} ${loss.group}.${loss.slot} ${span}`;
 }
 
@@ -307,6 +246,6 @@ export function lossBrief(losses: Loss[], when: (moment: string) => string): str
   if (!first) return "";
   const more = losses.length > 1 ? `, and ${plural(losses.length - 1, "instance")} more` : "";
   const of = first.taken ? ` of ${when(first.taken)}` : "";
-  const than = first.allowedMs === undefined ? "its file allows" : `the ${duration(first.allowedMs)} it allows`;
+  const than = typeof first.allowed_ms === "number" ? `the ${duration(first.allowed_ms)} it allows` : "its file allows";
   return `waits for a person: its newest backup${of} is older than ${than}${more}`;
 }

@@ -1,6 +1,7 @@
 // The pages there are. A page's code comes when it is first opened.
 
 import type { Component } from "svelte";
+import type { Place } from "./router.svelte";
 import { session } from "./session.svelte";
 import type { AccessRole } from "./types";
 
@@ -102,11 +103,14 @@ const places: Record<string, [depth: number, list: Loader, one: Loader]> = {
   account: [1, pages.account, pages.account],
 };
 
-/** The page at a path, when there is one; parts of one thing share its page, and so its key. */
-export function pageAt(path: string[]): { key: string; load: Loader } | undefined {
+/** The page at a place, when there is one; parts of one thing share its page, and so its key. */
+export function pageAt({ path, query }: Place): { key: string; load: Loader } | undefined {
   const [first = "", ...rest] = path;
   const place = Object.hasOwn(places, first) ? places[first] : undefined;
   if (!place) return undefined;
   const [depth, list, one] = place;
-  return { key: path.slice(0, depth).join("/"), load: rest.length === 0 ? list : one };
+  const key = path.slice(0, depth).join("/");
+  // What is deployed is said behind the path, and typed on over there: another app is another page.
+  const of = first === "deploy" ? [query.get("environment"), query.get("name")].filter(Boolean).join("/") : "";
+  return { key: of ? `${key}?${of}` : key, load: rest.length === 0 ? list : one };
 }

@@ -27,6 +27,8 @@ export type Health = Schemas["ClusterHealth"];
 export type Host = Schemas["HostView"];
 export type HostSample = Schemas["HostSample"];
 export type JoinToken = Schemas["JoinTokenView"];
+/** An instance whose data is on a lost host. */
+export type Loss = Schemas["StrandedView"];
 export type LiveMetricsMessage = Schemas["LiveMetricsMessage"];
 export type LogEntry = Schemas["LogEntry"];
 export type LogSource = Schemas["LogSource"];

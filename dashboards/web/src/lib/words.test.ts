@@ -95,16 +95,20 @@ it("apps whose data is at risk are named once the controller finds that it matte
 });
 
 it("an app whose data waits for a person says of when its backup is, and offers the loss", () => {
-  const app = { name: "x", environment: "e", status: "down", wanted: 1, healthy: 0, groups: [] } as unknown as App;
-  const loss = { group: "main", slot: 0, volumes: ["data"], taken: "2026-08-01T08:00:00Z", allowedMs: 60_000 };
-  const waits = { environment: "e", name: "x", losses: [loss] };
-  const found = concerns(undefined, [], [app], [], [], [], [waits]);
+  const app = { name: "x", environment: "e", status: "down", wanted: 1, healthy: 0, groups: [] };
+  const loss = { group: "main", slot: 0, volumes: ["data"], taken: "2026-08-01T08:00:00Z", allowed_ms: 60_000 };
+  const having = (state: string) =>
+    ({ ...app, stranded: [{ ...loss, state, why: "it comes back" }] }) as unknown as App;
+  const health = { checks: [{ name: "data", state: "degraded", message: "the same" }] } as unknown as Health;
+  const found = concerns(health, [], [having("too_old")]);
   expect(found).toHaveLength(1);
-  expect(found[0]).toMatchObject({ look: "bad", what: "e/x", href: "#/apps/e/x", waits });
+  expect(found[0]).toMatchObject({ look: "bad", what: "e/x", href: "#/apps/e/x", waits: { name: "x" } });
+  expect(found[0]?.waits?.losses).toHaveLength(1);
   expect(found[0]?.why).toMatch(
     /^waits for a person: its newest backup of 2026-08-01 .* older than the 1 min it allows$/,
   );
   expect(found[0]?.hint).toMatch(/^Lost with it: what was written in data of main\.0 since 2026-08-01 .*\.$/);
-  expect(concerns(undefined, [], [app], [], [], [], [{ ...waits, losses: [] }])[0]?.look).toBe("bad");
-  expect(concerns(undefined, [], [app], [], [], [], [{ ...waits, losses: [] }])[0]?.waits).toBeUndefined();
+  const returns = concerns(undefined, [], [having("returning")]);
+  expect(returns[0]).toMatchObject({ look: "bad", why: "it comes back" });
+  expect(returns[0]?.waits).toBeUndefined();
 });

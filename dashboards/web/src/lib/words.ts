@@ -1,8 +1,8 @@
 // How things are, in one of six looks. Unknown has its own: it is neither good nor bad, and as loud as bad.
 
 import { moment } from "./format";
-import { type Loss, lossBrief, lossText, waitText } from "./moves";
-import type { Alert, App, Container, Controller, Health, Host, Standing, System } from "./types";
+import { lossBrief, lossesOf, lossText, waitText } from "./moves";
+import type { Alert, App, Container, Controller, Health, Host, Loss, Standing, System } from "./types";
 
 export type Look = "good" | "busy" | "warn" | "bad" | "unknown" | "off";
 
@@ -73,14 +73,7 @@ export interface Concern {
   hint?: string;
   href: string;
   /** Losses that a person may accept right here. */
-  waits?: Waiting;
-}
-
-/** An app of which data waits for a person to come back. */
-export interface Waiting {
-  environment: string;
-  name: string;
-  losses: Loss[];
+  waits?: Pick<App, "environment" | "name"> & { losses: Loss[] };
 }
 
 const RANK: Record<Look, number> = { bad: 0, unknown: 1, warn: 2, busy: 3, off: 4, good: 5 };
@@ -93,7 +86,6 @@ export function concerns(
   systems: System[] = [],
   alerts: Alert[] = [],
   standings: Standing[] = [],
-  waiting: Waiting[] = [],
 ): Concern[] {
   const found: Concern[] = [];
   for (const host of hosts) {
@@ -103,17 +95,25 @@ export function concerns(
   }
   for (const app of apps) {
     const href = `#/apps/${encodeURIComponent(app.environment)}/${encodeURIComponent(app.name)}`;
-    const waits = waiting.find((one) => one.environment === app.environment && one.name === app.name);
+    const losses = lossesOf(app);
     const move = app.deployment;
-    if (waits && waits.losses.length > 0) {
-      const why = lossBrief(waits.losses, moment);
-      const hint = waits.losses.map((loss) => `Lost with it: ${lossText(loss, moment)}.`).join(" ");
-      found.push({ look: "bad", what: `${app.environment}/${app.name}`, why, hint, href, waits });
+    if (losses.length > 0) {
+      const why = lossBrief(losses, moment);
+      const hint = losses.map((loss) => `Lost with it: ${lossText(loss, moment)}.`).join(" ");
+      found.push({
+        look: "bad",
+        what: `${app.environment}/${app.name}`,
+        why,
+        hint,
+        href,
+        waits: { environment: app.environment, name: app.name, losses },
+      });
     } else if (move?.state === "paused" || (move?.state === "failed" && move.to === app.release)) {
       const why = move.reason ?? `release ${move.to} is ${move.state}`;
       found.push({ look: lookOf(move.state), what: `${app.environment}/${app.name}`, why, href });
     } else if (["down", "degraded", "pending"].includes(app.status)) {
-      const first = app.groups.flatMap((group) => group.waiting)[0];
+      // A list of apps tells of what waits only where data is stranded.
+      const first = app.stranded?.[0]?.why ?? app.groups.flatMap((group) => group.waiting)[0];
       const why = (first && waitText(first)) ?? `${app.healthy} of ${app.wanted} instances are healthy`;
       found.push({ look: lookOf(app.status), what: `${app.environment}/${app.name}`, why, href });
     }
@@ -146,6 +146,8 @@ export function concerns(
       }
       if (!standings.some((one) => one.copies.some((copy) => copy.checked === false))) continue;
     }
+    // And so is data on lost hosts, by its apps.
+    if (check.name === "data" && apps.some((app) => (app.stranded?.length ?? 0) > 0)) continue;
     if (check.state === "ok" || (check.name === "hosts" && found.some(({ href }) => href.startsWith("#/hosts"))))
       continue;
     const href = {

@@ -149,6 +149,10 @@ fn a_database_whose_host_is_killed_comes_back_and_says_what_is_lost() {
             &mesh.omni().run(["apps", "show", "ledger"])?.done()?,
             &[&format!("before {home} was lost are gone")],
         )?;
+        says(
+            &mesh.omni().run(["status"])?.done()?,
+            &["without its last", &format!("before {home} was lost")],
+        )?;
         let events = mesh.events_of_app("ledger")?;
         let rescued = events.iter().find(|event| event.kind == "app.rescued").context("it is an event")?;
         says(&rescued.message, &[&format!("before {home} was lost is gone")])?;

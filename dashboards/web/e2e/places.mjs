@@ -1,0 +1,50 @@
+// Every page of the dashboard, with its heading, for tests that go through them all. They are about a mesh with the hosts
+// `h1` and `h2`, containers `chatty` and `shell` on the first, and an app `default/shop` that runs.
+
+/** Of the first host, its containers and the app. */
+const OF_ONE = [
+  ["#/hosts/h1", "h1"],
+  ["#/hosts/h1/containers", "h1"],
+  ["#/hosts/h1/processes", "h1"],
+  ["#/hosts/h1/facts", "h1"],
+  ["#/hosts/h1/events", "h1"],
+  ["#/containers/h1/chatty", "chatty"],
+  ["#/containers/h1/shell/terminal", "shell"],
+  ["#/containers/h1/chatty/facts", "chatty"],
+  ["#/apps/default/shop", "shop"],
+  ["#/apps/default/shop/logs", "shop"],
+  ["#/apps/default/shop/backups", "shop"],
+  ["#/apps/default/shop/releases", "shop"],
+  ["#/apps/default/shop/placement", "shop"],
+  ["#/apps/default/shop/move", "shop"],
+];
+
+export const PLACES = [
+  ["#/", "Overview"],
+  ["#/hosts", "Hosts"],
+  ["#/apps", "Apps"],
+  ...OF_ONE,
+  ["#/containers", "Containers"],
+  ["#/deploy", "Deploy"],
+  ["#/deploy?environment=default&name=shop", "Deploy a release of default/shop"],
+  ["#/systems", "Systems"],
+  ["#/systems/8", "Monitoring Stack"],
+  ["#/alerts", "Alerts"],
+  ["#/events", "Events"],
+  ["#/events/audit", "Audit"],
+  ["#/controllers", "Controllers"],
+  ["#/access", "Access"],
+  ["#/access/tokens", "Access"],
+  ["#/access/join", "Access"],
+  ["#/access/sign-on", "Access"],
+  ["#/account", "My account"],
+  ["#/backups", "Backups"],
+  ["#/backups/runs", "Backups"],
+  ["#/backups/snapshots", "Backups"],
+  ["#/backups/drills", "Backups"],
+  ["#/backups/repositories", "Backups"],
+  ["#/backups/policies", "Backups"],
+  ["#/backups/policies/default/shop", "Backup policy of default / shop"],
+  ["#/backups/restore/default/shop", "Restore default / shop"],
+  ["#/backups/secrets", "Backups"],
+];
