@@ -72,13 +72,9 @@ impl<'a> Planner<'a> {
                 Step::Place { placement, .. } | Step::Move { placement, .. } => {
                     (&placement.group, self.index.host_ix(placement.host.id))
                 }
-<<<<<<< HEAD
-                Step::Stop { allocation, .. } | Step::Lose { allocation, .. } => (&allocation.group, None),
-=======
                 Step::Stop { allocation, .. }
                 | Step::Lose { allocation, .. }
                 | Step::Renew { allocation, .. } => (&allocation.group, None),
->>>>>>> main
             };
             planned.entry(group.clone()).or_default().push(starts_on);
         }
