@@ -53,14 +53,10 @@ pub(super) fn steps(
         due.copies(key, &policy);
         due.drills(app, &policy);
     }
-<<<<<<< HEAD
     due.together(outlines);
-    due.controllers();
-=======
     if let Some(outline) = outlines.get(&AppKey::controllers()) {
         due.controllers(outline);
     }
->>>>>>> main
     for repository in state.repositories.values() {
         due.upkeep(repository);
     }
