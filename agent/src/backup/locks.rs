@@ -25,7 +25,7 @@ impl Locksmith {
         stream.reply.send(&ReplyFrame::Locks(locks)).await
     }
 
-    async fn answer(&self, order: &Hidden) -> Result<Vec<HeldLock>, Failure> {
+    pub(super) async fn answer(&self, order: &Hidden) -> Result<Vec<HeldLock>, Failure> {
         let order: LocksOrder = serde_json::from_str(order.reveal()).map_err(|error| {
             // The order holds secrets, which serde's own message could quote.
             let place = format!("line {}, column {}", error.line(), error.column());

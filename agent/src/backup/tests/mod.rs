@@ -5,6 +5,7 @@ mod controllers;
 mod drills;
 mod engine;
 mod files;
+mod locks;
 mod moves;
 mod quiesce;
 mod repositories;

@@ -114,7 +114,7 @@ async fn retention_counts_each_item_of_each_instance_for_itself() {
 }
 
 /// A lock as a restic that was killed leaves it behind.
-async fn leave_a_lock(bed: &Bed) {
+pub(super) async fn leave_a_lock(bed: &Bed) {
     let mut child = tokio::process::Command::new("restic")
         .args(["backup", "--stdin"])
         .stdin(std::process::Stdio::piped())
