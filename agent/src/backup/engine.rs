@@ -2,8 +2,8 @@
 
 use super::failure::Failure;
 use super::program;
-use super::seam::{Docker, Exec, Program, Volume};
-use crate::docker::{DockerError, DockerStatus, Engine, Handle};
+use super::seam::{Docker, Exec, Program, Volume, Wire};
+use crate::docker::{DockerError, DockerStatus, Engine, Handle, inside};
 use crate::executors::converge::{Holds, Needed, api_of, ensure_image, last_words};
 use crate::images::Images;
 use async_trait::async_trait;
@@ -13,6 +13,7 @@ use omni_common::domain::app::PullPolicy;
 use omni_common::domain::{Container, ContainerState};
 use omni_common::ids::RunId;
 use std::collections::BTreeSet;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -162,6 +163,12 @@ impl Docker for RealDocker {
 
     async fn log(&self, id: &str) -> String {
         last_words(&self.handle, id, false).await.unwrap_or_default()
+    }
+
+    async fn connect(&self, id: &str, port: u16) -> io::Result<Box<dyn Wire>> {
+        let pid = self.engine().map_err(io::Error::other)?.process_of(id).await.map_err(io::Error::other)?;
+        let pid = pid.ok_or_else(|| io::Error::other("the container does not run"))?;
+        Ok(Box::new(inside::connect(pid, port).await?))
     }
 
     async fn run(&self, exec: Exec) -> Result<Program, DockerError> {

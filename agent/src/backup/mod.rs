@@ -42,7 +42,7 @@ pub use debts::{Change, Debt, Debts};
 pub use engine::RealDocker;
 pub use failure::Failure;
 pub use locks::Locksmith;
-pub use seam::{Docker, Ended, Exec, Program, Volume};
+pub use seam::{Docker, Ended, Exec, Program, Volume, Wire};
 
 use crate::executors::converge::Dirs;
 use crate::runs::{Doer, Done, Errand};

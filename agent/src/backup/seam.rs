@@ -7,6 +7,7 @@ use bollard::models::{ContainerCreateBody, VolumeCreateRequest};
 use omni_common::domain::Container;
 use omni_common::ids::RunId;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
@@ -93,6 +94,10 @@ impl Program {
     }
 }
 
+/// Bytes both ways.
+pub trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
+
 /// A container engine, as far as backups need one.
 #[async_trait]
 pub trait Docker: Send + Sync + 'static {
@@ -143,6 +148,8 @@ pub trait Docker: Send + Sync + 'static {
     async fn command(&self, id: &str) -> Result<Vec<String>, DockerError>;
     /// The last lines of a container's log.
     async fn log(&self, id: &str) -> String;
+    /// A connection to a port inside a container, from its own loopback.
+    async fn connect(&self, id: &str, port: u16) -> io::Result<Box<dyn Wire>>;
     /// Starts a program in a container.
     async fn run(&self, exec: Exec) -> Result<Program, DockerError>;
 }

@@ -109,6 +109,14 @@ impl Engine {
         Ok(found.config.and_then(|config| config.cmd).unwrap_or_default())
     }
 
+    /// The number on this host of a container's first process; absent while it does not run.
+    pub async fn process_of(&self, id: &str) -> Result<Option<u32>, DockerError> {
+        check_reference(id)?;
+        let found = self.quick("inspect", self.docker.inspect_container(id, None)).await?;
+        let pid = found.state.and_then(|state| state.pid).and_then(|pid| u32::try_from(pid).ok());
+        Ok(pid.filter(|pid| *pid > 0))
+    }
+
     /// Freezes the processes of a container.
     pub async fn pause(&self, id: &str) -> Result<(), DockerError> {
         check_reference(id)?;

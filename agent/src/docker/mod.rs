@@ -8,6 +8,7 @@
 //! build.rs   its builder
 //! parse.rs   the engine's JSON to omni's containers, PURE
 //! bytes.rs   the two byte streams: logs and exec
+//! inside.rs  connections that are made inside a container
 //! demux.rs   what is in such a stream, PURE
 //! ```
 //!
@@ -24,6 +25,7 @@ mod engine;
 #[cfg(test)]
 pub(crate) mod fake;
 mod images;
+pub mod inside;
 mod parse;
 mod queue;
 mod watch;

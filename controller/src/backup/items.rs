@@ -7,9 +7,9 @@
 use super::basis::{Basis, Owners};
 use super::methods::way;
 use super::moved::moved;
-use omni_catalogue::Catalogue;
 use omni_catalogue::policies::Policies;
-use omni_common::domain::app::{AppSpec, MountSource, ProjectContent, Service, ServiceName};
+use omni_catalogue::{Catalogue, Component, HealthKind, Scheme};
+use omni_common::domain::app::{AppSpec, GroupName, MountSource, ProjectContent, Service, ServiceName};
 use omni_common::domain::backup::{
     Item, ItemName, MAX_ITEMS, PolicyOptions, Quiesce, QuiesceOption, ServiceOptions, Take, TakeMethod,
     common_options, policy_options, service_options,
@@ -33,8 +33,33 @@ pub struct Outline {
     pub basis: Basis,
     /// What its file says that cannot be read; a release of before a key was known may have such.
     pub fault: Option<String>,
+    /// Of each component that answers over HTTP, the first service that it is.
+    pub web: BTreeMap<String, Web>,
     /// What goes along when an instance of a group moves to another host; groups that keep nothing are absent.
     pub moved: BTreeMap<String, Vec<Item>>,
+}
+
+/// A service that answers over HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Web {
+    /// Its group.
+    pub group: String,
+    /// Which.
+    pub service: ServiceName,
+    /// The port that the catalogue knows.
+    pub port: u16,
+    /// Components that it does not work without.
+    pub needs: Vec<String>,
+}
+
+impl Web {
+    fn of(group: &GroupName, service: &ServiceName, component: &Component) -> Option<Self> {
+        let health = &component.health;
+        let plain = health.kind == HealthKind::Http && health.scheme == Scheme::Http;
+        let port = health.port.filter(|_| plain)?.number();
+        let needs = component.depends.hard.iter().map(ToString::to_string).collect();
+        Some(Self { group: group.to_string(), service: service.clone(), port, needs })
+    }
 }
 
 impl Outline {
@@ -57,11 +82,16 @@ fn backed_up(spec: &AppSpec, catalogue: &Catalogue, policies: &Policies) -> Outl
     };
     let mut outline = Outline { options, ..Outline::default() };
     let mut owners = Owners::default();
-    for (name, group) in &spec.groups {
+    for (group_name, group) in &spec.groups {
         let mut gathered = Gathered::default();
         let services = group.services.iter().filter_map(|name| Some((name, spec.services.get(name)?)));
         for (name, service) in services {
             let label = |name: &str| service.labels.get(name).map(String::as_str);
+            if let Some(component) = label(LABEL_COMPONENT).and_then(|name| catalogue.get(name))
+                && let Some(web) = Web::of(group_name, name, component)
+            {
+                outline.web.entry(component.name.to_string()).or_insert(web);
+            }
             match service_options(service.omni.backup.as_ref()) {
                 Ok(own) => {
                     let data = gathered.service(name, service, &own, &common, catalogue);
@@ -73,7 +103,7 @@ fn backed_up(spec: &AppSpec, catalogue: &Catalogue, policies: &Policies) -> Outl
         outline.components.append(&mut gathered.components);
         let items = gathered.items();
         if !items.is_empty() {
-            outline.groups.insert(name.to_string(), items);
+            outline.groups.insert(group_name.to_string(), items);
         }
     }
     outline.basis = owners.basis(policies);

@@ -40,7 +40,7 @@ mod tests;
 pub use basis::{Basis, BasisOf};
 pub(crate) use controllers::{controllers_policy, controllers_standing};
 pub(crate) use due::{Set, controllers_backup, drill, newest_sets, sets};
-pub use items::{Outline, outline};
+pub use items::{Outline, Web, outline};
 pub use limits::{Limits, limits};
 pub use moves::steps as move_steps;
 pub use plan::{Ids, Look, Outlines, decide};

@@ -4,8 +4,8 @@
 use super::basis::BasisOf;
 use super::items::Outline;
 use crate::state::{App, State};
-use omni_catalogue::policies::{Engine, ProbeKind};
-use omni_common::domain::backup::{DrillOptions, PolicyOptions, Probe, Schedule, Span, Take};
+use omni_catalogue::policies::{Engine, Probe as Rule, ProbeKind};
+use omni_common::domain::backup::{DrillOptions, Item, PolicyOptions, Probe, Schedule, Span, Take};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -261,28 +261,58 @@ fn drills(layers: &Layers<'_>, outline: &Outline, zone: &str) -> (Drills, [Sourc
     (drills, [schedule_by, max_age_by, restore_within_by, probes_by])
 }
 
-/// What the rules ask of a drill, as far as it can be done here: that all is as it was written down, and that a database which
-/// took its dump answers. Items of other groups are not in a drill, so a query is asked where there is just one group.
+/// What the rules ask of a drill, as far as it can be done here: that all is as it was written down, and what the kind of their
+/// probe says beyond that. Items of other groups are not in a drill, so that is asked where there is just one group.
 fn probes(outline: &Outline) -> Vec<Probe> {
     let mut probes = vec![Probe::Facts { item: None }];
-    let probe = outline.basis.rules.drill.probe.as_ref().filter(|probe| probe.kind == ProbeKind::Sql);
-    let query = probe.and_then(|probe| Some((probe.engine?, probe.query.as_ref()?)));
-    let (Some((engine, query)), 1) = (query, outline.groups.len()) else { return probes };
+    let (Some(rule), 1) = (&outline.basis.rules.drill.probe, outline.groups.len()) else { return probes };
     for item in outline.groups.values().flatten() {
-        let answers = matches!(
-            (&item.take, engine),
-            (Take::Postgres { .. }, Engine::Postgresql) | (Take::Mariadb { .. }, Engine::Mariadb)
-        );
-        if answers {
-            probes.push(Probe::Sql {
-                item: item.name.clone(),
-                database: None,
-                query: query.clone(),
-                equals: None,
-            });
+        probes.extend(of_item(rule, item));
+    }
+    match rule.kind {
+        ProbeKind::Git if outline.groups.values().flatten().any(is_files) => {
+            probes.push(Probe::Git { item: None });
         }
+        ProbeKind::Http => probes.extend(of_web(rule, outline)),
+        _ => {}
     }
     probes
+}
+
+fn is_files(item: &Item) -> bool {
+    matches!(item.take, Take::Volume { .. } | Take::HostPath { .. })
+}
+
+/// What the rules ask of the component whose rules they are.
+fn of_web(rule: &Rule, outline: &Outline) -> Option<Probe> {
+    let BasisOf::Component(name) = &outline.basis.of else { return None };
+    let web = outline.web.get(name).filter(|web| outline.groups.contains_key(&web.group))?;
+    Some(Probe::Http {
+        service: web.service.clone(),
+        port: web.port,
+        path: rule.path.clone()?,
+        status: None,
+        text: None,
+        needs: web.needs.clone(),
+    })
+}
+
+/// What the rules ask about an item.
+fn of_item(rule: &Rule, item: &Item) -> Option<Probe> {
+    let name = item.name.clone();
+    match (rule.kind, &item.take) {
+        (ProbeKind::Sql, take) => {
+            let answers = matches!(
+                (take, rule.engine?),
+                (Take::Postgres { .. }, Engine::Postgresql) | (Take::Mariadb { .. }, Engine::Mariadb)
+            );
+            let query = rule.query.clone()?;
+            answers.then_some(Probe::Sql { item: name, database: None, query, equals: None })
+        }
+        // Where its files are taken instead, they are compared as files.
+        (ProbeKind::Archive, Take::Command { .. }) => Some(Probe::Archive { item: Some(name) }),
+        _ => None,
+    }
 }
 
 /// What was said was looked at when it was said; a time zone may still be unknown to an older controller.

@@ -188,9 +188,15 @@ fn drill(state: &State, app: &App, policy: &Policy, now: Time) -> Drilled {
         (Some(last), _) if last.state == RunState::Succeeded && !good(&last) => {
             (true, "the last drill took longer than it may".to_owned())
         }
-        (Some(last), _) if !good(&last) => {
+        (Some(last), _) if !good(&last) && last.state != RunState::Partial => {
             let reason = last.message.clone().unwrap_or_else(|| last.state.to_string());
             (true, format!("the last drill failed: {reason}"))
+        }
+        // What could not be probed was neither proven nor shown to be bad.
+        (Some(last), _) if last.state == RunState::Partial => {
+            let reason = last.message.clone().unwrap_or_else(|| last.state.to_string());
+            let late = now.since(at.unwrap_or(app.created)) > drills.max_age;
+            (late, format!("the last drill brought all back, and proved no more: {reason}"))
         }
         (Some(last), Some(_)) if !old => (false, format!("from repository {}", last.repository)),
         _ => (true, "the last drill that passed is too long ago".to_owned()),

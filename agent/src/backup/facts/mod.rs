@@ -5,12 +5,15 @@
 //! | `files`, `bytes` | files | yes: restic's own count of what it has read |
 //! | `sha256:PATH` | a few small files, the same ones each time | yes: only files that did not change while they were read |
 //! | `bytes`, `sha256` | a stream | yes: counted in the stream itself |
+//! | `archive`, `entries`, `entry:PATH`, `members`, `sums` | what a command writes, where it is a tar archive | yes, likewise |
 //! | `tables`, `rows`, `rows:DATABASE.TABLE` | a dump of PostgreSQL | yes, within each database: the rows in its dump |
 //! | `keys:DATABASE` | a dump of Redis | yes: keys that never expire, as the dump's own header has them |
 
+pub(super) mod archive;
 pub(super) mod rdb;
 pub(super) mod sql;
 pub(super) mod stream;
+mod tar;
 pub(super) mod tree;
 
 use std::collections::BTreeMap;

@@ -1,6 +1,7 @@
 //! Facts of a stream, counted while it passes.
 
 use super::Facts;
+use super::archive::ArchiveWatch;
 use super::rdb::RdbWatch;
 use super::sql::SqlWatch;
 use sha2::{Digest, Sha256};
@@ -13,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// What kind of stream it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::backup) enum Kind {
-    /// Nothing is known of it.
+    /// Nothing is known of it, but that it may be an archive.
     Bytes,
     /// A dump of PostgreSQL, as text.
     Postgres,
@@ -36,7 +37,7 @@ struct Inner {
 
 #[derive(Debug)]
 enum Form {
-    Bytes,
+    Bytes(ArchiveWatch),
     Sql(SqlWatch),
     Rdb(RdbWatch),
 }
@@ -44,7 +45,7 @@ enum Form {
 impl Inner {
     fn new(kind: Kind) -> Self {
         let form = match kind {
-            Kind::Bytes => Form::Bytes,
+            Kind::Bytes => Form::Bytes(ArchiveWatch::default()),
             Kind::Postgres => Form::Sql(SqlWatch::postgres()),
             Kind::Mariadb => Form::Sql(SqlWatch::mariadb()),
             Kind::Rdb => Form::Rdb(RdbWatch::default()),
@@ -69,7 +70,7 @@ impl Watch {
         inner.bytes += bytes.len() as u64;
         inner.hash.update(bytes);
         match &mut inner.form {
-            Form::Bytes => {}
+            Form::Bytes(archive) => archive.feed(bytes),
             Form::Sql(sql) => sql.feed(bytes),
             Form::Rdb(rdb) => rdb.feed(bytes),
         }
@@ -77,9 +78,9 @@ impl Watch {
 
     /// The facts, once all has passed.
     pub(in crate::backup) fn facts(&self) -> Facts {
-        let inner = self.lock();
-        let mut facts = match &inner.form {
-            Form::Bytes => Facts::new(),
+        let mut inner = self.lock();
+        let mut facts = match &mut inner.form {
+            Form::Bytes(archive) => archive.facts(),
             Form::Sql(sql) => sql.facts(),
             Form::Rdb(rdb) => rdb.facts(),
         };
@@ -91,7 +92,8 @@ impl Watch {
     /// Whether it was whole, as far as its kind can tell; else a sentence.
     pub(in crate::backup) fn complete(&self) -> Result<(), String> {
         match &self.lock().form {
-            Form::Bytes => Ok(()),
+            // Nobody has said that it is an archive; a drill that asks for one is told.
+            Form::Bytes(_) => Ok(()),
             Form::Sql(sql) => sql.complete(),
             Form::Rdb(rdb) => rdb.complete(),
         }

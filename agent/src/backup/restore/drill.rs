@@ -2,6 +2,7 @@
 //! should be, and removed.
 
 use super::lone::{Lone, Volumes};
+use super::probe::Shown;
 use super::{One, Wanted, labels, load, probe, rdb, scratch_name, stage};
 use crate::backup::context::{Context, blocking};
 use crate::backup::facts::{Facts, tree};
@@ -16,8 +17,10 @@ use std::path::PathBuf;
 
 /// What was made for a drill.
 pub(super) struct Scratch<'a> {
-    place: Place<'a>,
+    pub(super) place: Place<'a>,
     volumes: Volumes,
+    /// Where the files of an item are: a volume, and its folder on the host.
+    pub(super) files: BTreeMap<ItemName, (String, PathBuf)>,
     /// Containers that run, by service.
     pub(super) servers: BTreeMap<ServiceName, Lone>,
     /// What is there of each item.
@@ -41,21 +44,28 @@ impl<'a> Scratch<'a> {
     }
 }
 
-/// Restores into scratch space and probes it. What was made is removed when the run is tidied up.
+/// Restores into scratch space and probes it. What was made is removed when the run is tidied up. Returns what could not be
+/// probed here.
 pub(super) async fn restore(
     context: &Context<'_>,
     task: &RestoreTask,
     wanted: &Wanted<'_>,
     probes: &[Probe],
     outcomes: &mut [ItemOutcome],
-) -> Result<(), Failure> {
+) -> Result<Vec<String>, Failure> {
     let place = Place::of(&task.instance, &context.shared.host)?;
+    // Asked before anything is written down to be removed: where no engine answers nothing was made, and whoever waits for
+    // one to remove it from would wait for ever.
+    if let Err(error) = context.shared.docker.api().await {
+        return Err(Failure::new("no_engine", format!("a drill needs a Docker engine on its host: {error}")));
+    }
     context.shared.scratch().insert(context.run);
     let volumes = Volumes::scratch(context, &place);
     for name in volumes.0.values() {
         make(context, name).await?;
     }
-    let mut scratch = Scratch { place, volumes, servers: BTreeMap::new(), facts: BTreeMap::new() };
+    let mut scratch =
+        Scratch { place, volumes, files: BTreeMap::new(), servers: BTreeMap::new(), facts: BTreeMap::new() };
     // Files first: services may need them when they are started to be loaded.
     let files = |one: &One<'_>| matches!(one.told.item.take, Take::Volume { .. } | Take::HostPath { .. });
     for wanting_files in [true, false] {
@@ -64,7 +74,7 @@ pub(super) async fn restore(
                 continue;
             }
             context.check()?;
-            match item(context, wanted, one, &mut scratch).await {
+            match item(context, wanted, one, &mut scratch, probes).await {
                 Ok(facts) => {
                     load::written_down(outcome, &facts);
                     outcome.files = facts.get("files").and_then(|text| text.parse().ok()).unwrap_or(1);
@@ -77,22 +87,27 @@ pub(super) async fn restore(
             }
         }
     }
+    let mut not_shown = Vec::new();
     for one in probes {
-        if let Err(failure) = probe::probe(context, wanted, &mut scratch, one).await {
-            blame(one, &failure, outcomes);
-            return Err(failure);
+        match probe::probe(context, wanted, &mut scratch, one).await {
+            Ok(Shown::Holds) => {}
+            Ok(Shown::Not(why)) => not_shown.push(why),
+            Err(failure) => {
+                blame(one, &failure, outcomes);
+                return Err(failure);
+            }
         }
     }
     context.errand.reporter.enter(Phase::Tidying, None);
-    Ok(())
+    Ok(not_shown)
 }
 
 /// A probe of an item that fails is the item's failure too.
 fn blame(probe: &Probe, failure: &Failure, outcomes: &mut [ItemOutcome]) {
     let named = match probe {
-        Probe::Facts { item } => item.as_ref(),
+        Probe::Facts { item } | Probe::Archive { item } | Probe::Git { item } => item.as_ref(),
         Probe::Sql { item, .. } => Some(item),
-        Probe::Command { .. } => None,
+        Probe::Command { .. } | Probe::Http { .. } => None,
     };
     for outcome in outcomes.iter_mut().filter(|outcome| Some(&outcome.item) == named) {
         (outcome.state, outcome.message) = (RunState::Failed, Some(failure.message.clone()));
@@ -118,17 +133,22 @@ async fn item(
     wanted: &Wanted<'_>,
     one: &One<'_>,
     scratch: &mut Scratch<'_>,
+    probes: &[Probe],
 ) -> Result<Facts, Failure> {
     let item = &one.told.item;
     context.errand.reporter.enter(Phase::Preparing, Some(&item.name));
     match &item.take {
         Take::Volume { volume, .. } => {
             let known = scratch.volumes.0.get(volume).cloned();
-            let root = make(context, &known.unwrap_or_else(|| scratch_name(context, volume))).await?;
+            let volume = known.unwrap_or_else(|| scratch_name(context, volume));
+            let root = make(context, &volume).await?;
+            scratch.files.insert(item.name.clone(), (volume, root.clone()));
             files(context, wanted, one, root).await
         }
         Take::HostPath { .. } => {
-            let root = make(context, &scratch_name(context, &format!("path-{}", item.name))).await?;
+            let volume = scratch_name(context, &format!("path-{}", item.name));
+            let root = make(context, &volume).await?;
+            scratch.files.insert(item.name.clone(), (volume, root.clone()));
             files(context, wanted, one, root).await
         }
         Take::Redis { service, data } => {
@@ -140,6 +160,10 @@ async fn item(
                 rdb::into(context, &scratch.place, wanted, one, service, &data, &scratch.volumes).await?;
             scratch.servers.insert(service.clone(), lone);
             Ok(facts)
+        }
+        // What nothing loads can be read all the same, where that is what is asked.
+        Take::Command { load, .. } if load.is_empty() && is_read(probes, &item.name) => {
+            load::read(context, &wanted.opened, one).await
         }
         _ => {
             let Some(load) = methods::load(item)? else {
@@ -155,6 +179,14 @@ async fn item(
             load::into(context, &wanted.opened, one, &load, lone).await
         }
     }
+}
+
+/// Whether an item is looked at as an archive, for which it need not be loaded.
+fn is_read(probes: &[Probe], name: &ItemName) -> bool {
+    probes.iter().any(|probe| match probe {
+        Probe::Archive { item } => item.as_ref().is_none_or(|item| item == name),
+        _ => false,
+    })
 }
 
 async fn files(

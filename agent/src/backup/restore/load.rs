@@ -4,7 +4,7 @@ use super::lone::{Lone, Volumes};
 use super::{One, Wanted};
 use crate::backup::context::Context;
 use crate::backup::facts::Facts;
-use crate::backup::facts::stream::{Watch, Watched};
+use crate::backup::facts::stream::{Kind, Watch, Watched};
 use crate::backup::failure::Failure;
 use crate::backup::place::Place;
 use crate::backup::repository::Opened;
@@ -83,6 +83,21 @@ pub(super) async fn into(
         .await?;
     fed.verdict(&load.name).map_err(|reason| Failure::new("load_failed", reason))?;
     watch.complete().map_err(|reason| Failure::new("dump_incomplete", reason))?;
+    Ok(watch.facts())
+}
+
+/// Reads an item to its end, and keeps nothing of it but what it holds.
+pub(super) async fn read(context: &Context<'_>, opened: &Opened, one: &One<'_>) -> Result<Facts, Failure> {
+    context.errand.reporter.enter(Phase::Transferring, Some(&one.told.item.name));
+    let watch = Watch::new(Kind::Bytes);
+    let inside = one.snapshot.paths.first().map_or("/", String::as_str);
+    opened
+        .unlocked(|| async {
+            let to = Watched { inner: tokio::io::sink(), watch: watch.renew(Kind::Bytes) };
+            let dump = opened.restic.dump(&opened.repository, &one.snapshot.id, Path::new(inside), to)?;
+            context.attend(dump).await
+        })
+        .await?;
     Ok(watch.facts())
 }
 

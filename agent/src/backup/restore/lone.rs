@@ -7,7 +7,7 @@ use crate::backup::failure::Failure;
 use crate::backup::place::Place;
 use crate::backup::seam::Exec;
 use crate::executors::converge::definition::{Scene, define};
-use bollard::models::{ContainerCreateBody, HealthConfig, Mount, MountType};
+use bollard::models::{ContainerCreateBody, HealthConfig, HostConfig, Mount, MountType};
 use omni_common::domain::app::{AppSpec, ContentDigest, NetworkMode, Service, ServiceName};
 use omni_common::domain::{ContainerState, Health};
 use omni_common::ids::AllocationId;
@@ -23,6 +23,8 @@ const READY: Duration = Duration::from_secs(300);
 const LOOK: Duration = Duration::from_millis(500);
 /// One question may take this long.
 const ANSWER: Duration = Duration::from_secs(30);
+/// Does nothing, in any image that has tools at all.
+const IDLE: [&str; 3] = ["tail", "-f", "/dev/null"];
 /// It may take this long to write what it holds and stop, when its release does not say.
 const STOP: Duration = Duration::from_secs(120);
 
@@ -65,18 +67,62 @@ impl Lone {
         defaults: &[(&'static str, String)],
         command: Option<Vec<String>>,
     ) -> Result<Self, Failure> {
-        context.check()?;
-        let docker = context.shared.docker.as_ref();
-        let told = place.service(service)?;
-        let image = told.image.clone().unwrap_or_default();
-        let scenery = Scenery { api: docker.api().await?, context, volumes };
+        let scenery = Scenery { api: context.shared.docker.api().await?, context, volumes };
         let mut body = body(place, service, &scenery, defaults)?;
         if command.is_some() {
             body.cmd = command;
         }
+        Self::make(context, place, service, service.as_str(), body).await
+    }
+
+    /// Starts it with nothing to do, beside its image only this volume in this place, which it cannot write to: for programs
+    /// that look at what is there.
+    pub(super) async fn idle(
+        context: &Context<'_>,
+        place: &Place<'_>,
+        service: &ServiceName,
+        volume: &str,
+        target: &str,
+    ) -> Result<Self, Failure> {
+        let mount = Mount {
+            typ: Some(MountType::VOLUME),
+            source: Some(volume.to_owned()),
+            target: Some(target.to_owned()),
+            read_only: Some(true),
+            ..Mount::default()
+        };
+        let host = HostConfig {
+            network_mode: Some("none".to_owned()),
+            mounts: Some(vec![mount]),
+            ..HostConfig::default()
+        };
+        let body = ContainerCreateBody {
+            image: place.service(service)?.image.clone(),
+            entrypoint: Some(IDLE.map(str::to_owned).to_vec()),
+            // Whoever the files belong to.
+            user: Some("0:0".to_owned()),
+            labels: Some(labels(context).into_iter().collect()),
+            healthcheck: Some(unchecked()),
+            host_config: Some(host),
+            ..ContainerCreateBody::default()
+        };
+        Self::make(context, place, service, &format!("{service}-idle"), body).await
+    }
+
+    async fn make(
+        context: &Context<'_>,
+        place: &Place<'_>,
+        service: &ServiceName,
+        name: &str,
+        body: ContainerCreateBody,
+    ) -> Result<Self, Failure> {
+        context.check()?;
+        let docker = context.shared.docker.as_ref();
+        let told = place.service(service)?;
+        let image = told.image.clone().unwrap_or_default();
         context.unless_cancelled(docker.have_image(&image, told.platform.as_deref())).await?;
         context.shared.scratch().insert(context.run);
-        let name = scratch_name(context, service.as_str());
+        let name = scratch_name(context, name);
         let id = docker.create(&name, told.platform.as_deref(), body).await?;
         docker.start(&id).await?;
         let grace = told.stop_grace_ms.map_or(STOP, Duration::from_millis);
@@ -112,7 +158,7 @@ impl Lone {
     }
 
     /// Whether its own check has not passed yet; an error when it does not run any more.
-    async fn lives(&self, context: &Context<'_>) -> Result<bool, Failure> {
+    pub(super) async fn lives(&self, context: &Context<'_>) -> Result<bool, Failure> {
         let docker = context.shared.docker.as_ref();
         match docker.inspect(&self.id).await? {
             Some(found) if found.state == ContainerState::Running => {
@@ -318,16 +364,17 @@ fn environment(
             variables.push(format!("{name}={value}"));
         }
     }
-    body.healthcheck.get_or_insert_with(|| HealthConfig {
-        test: Some(vec!["NONE".to_owned()]),
-        ..HealthConfig::default()
-    });
+    body.healthcheck.get_or_insert_with(unchecked);
+}
+
+/// Whatever its image says: nobody asks how it is.
+fn unchecked() -> HealthConfig {
+    HealthConfig { test: Some(vec!["NONE".to_owned()]), ..HealthConfig::default() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bollard::models::HostConfig;
 
     fn mount(typ: MountType, source: &str, target: &str) -> Mount {
         Mount {

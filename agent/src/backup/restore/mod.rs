@@ -7,11 +7,13 @@
 //! folder.rs    each item in a folder of its own
 //! in_place.rs  marked as unfinished from before the first change until all is well
 //! ready.rs     what an instance that moves here needs, before it comes
-//! drill.rs     volumes and containers made for it; probe.rs asks them
+//! drill.rs     volumes and containers made for it; probe.rs asks them, git.rs and http.rs with it
 //! ```
 
 mod drill;
 mod folder;
+mod git;
+mod http;
 mod in_place;
 mod load;
 mod lone;
@@ -42,9 +44,13 @@ const RUN: &str = "omni.run";
 /// On the same things: the host whose agent made it. Several agents may share one engine.
 const RUN_HOST: &str = "omni.run.host";
 
+/// The word of a drill that brought all back, and could not probe all of it.
+const NOT_PROBED: &str = "not_probed";
+
 /// Brings data back.
 pub(super) async fn restore(context: &Context<'_>, task: &RestoreTask) -> Done {
     let mut outcomes: Vec<ItemOutcome> = Vec::new();
+    let mut not_shown: Vec<String> = Vec::new();
     let done = async {
         let wanted = look(context, task).await?;
         for one in &wanted.items {
@@ -58,7 +64,8 @@ pub(super) async fn restore(context: &Context<'_>, task: &RestoreTask) -> Done {
                 in_place::restore(context, task, &wanted, *replace, &mut outcomes).await
             }
             Destination::Scratch { probes } => {
-                drill::restore(context, task, &wanted, probes, &mut outcomes).await
+                not_shown = drill::restore(context, task, &wanted, probes, &mut outcomes).await?;
+                Ok(())
             }
         }
     };
@@ -71,7 +78,17 @@ pub(super) async fn restore(context: &Context<'_>, task: &RestoreTask) -> Done {
                 .get_or_insert_with(|| "not done, because the restore as a whole failed".to_owned());
         }
     }
-    sum_up(outcomes, failure)
+    let done = sum_up(outcomes, failure);
+    match not_shown.is_empty() {
+        true => done,
+        // All came back, and less was proven than was asked: neither green nor red.
+        false => Done {
+            state: RunState::Partial,
+            code: Some(NOT_PROBED.to_owned()),
+            message: Some(format!("not probed: {}", not_shown.join("; "))),
+            ..done
+        },
+    }
 }
 
 /// Items and their snapshots, all of which are there.

@@ -1,8 +1,9 @@
 //! What has to hold of restored data.
 
-use super::Wanted;
 use super::drill::Scratch;
+use super::{One, Wanted, git, http};
 use crate::backup::context::Context;
+use crate::backup::facts::archive::{ARCHIVE, BROKEN};
 use crate::backup::facts::{Facts, difference};
 use crate::backup::failure::Failure;
 use crate::backup::seam::called;
@@ -12,14 +13,23 @@ use omni_common::domain::backup::{ItemName, Phase, Probe, Take};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A query may take this long.
-const QUERY: Duration = Duration::from_secs(600);
+/// A query, or a look at one repository, may take this long.
+pub(super) const QUERY: Duration = Duration::from_secs(600);
 /// A command is tried until it ends well, for this long: the service has to come up first.
 const COMMAND: Duration = Duration::from_secs(120);
 /// One attempt may take this long.
 const ATTEMPT: Duration = Duration::from_secs(60);
 /// And is made this often.
-const PAUSE: Duration = Duration::from_secs(1);
+pub(super) const PAUSE: Duration = Duration::from_secs(1);
+
+/// What came of a probe that did not fail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// It holds.
+    Holds,
+    /// It could not be asked here; why, as a sentence. A drill with such a probe has proven less than it should.
+    Not(String),
+}
 
 /// Looks whether it holds.
 pub(super) async fn probe(
@@ -27,10 +37,10 @@ pub(super) async fn probe(
     wanted: &Wanted<'_>,
     scratch: &mut Scratch<'_>,
     probe: &Probe,
-) -> Result<(), Failure> {
+) -> Result<Shown, Failure> {
     context.check()?;
     match probe {
-        Probe::Facts { item } => facts(context, wanted, scratch, item.as_ref()).await,
+        Probe::Facts { item } => facts(context, wanted, scratch, item.as_ref()).await.map(|()| Shown::Holds),
         Probe::Sql { item, database, query, equals } => {
             context.errand.reporter.enter(Phase::Verifying, Some(item));
             let found = sql(context, wanted, scratch, item, database.as_deref(), query).await?;
@@ -38,14 +48,22 @@ pub(super) async fn probe(
                 Some(expected) if *expected != found => Err(failed(format!(
                     "the query `{query}` of {item} should answer {expected} and answers {found}"
                 ))),
-                _ => Ok(()),
+                _ => Ok(Shown::Holds),
             }
         }
-        Probe::Command { service, command: words } => command(context, scratch, service, words).await,
+        Probe::Command { service, command: words } => {
+            command(context, scratch, service, words).await.map(|()| Shown::Holds)
+        }
+        Probe::Archive { item } => archive(context, wanted, scratch, item.as_ref()),
+        Probe::Git { item } => git::probe(context, wanted, scratch, item.as_ref()).await,
+        Probe::Http { service, port, path, status, text, needs } => {
+            let wish = http::Wish { service, port: *port, path, status: *status, text: text.as_deref() };
+            http::probe(context, wanted, scratch, &wish, needs).await
+        }
     }
 }
 
-fn failed(message: String) -> Failure {
+pub(super) fn failed(message: String) -> Failure {
     Failure::new("probe_failed", message)
 }
 
@@ -63,16 +81,60 @@ async fn facts(
         if let Take::Postgres { service, .. } = &one.told.item.take {
             found.extend(rows(context, scratch, service, &one.told.facts).await?);
         }
-        if one.told.facts.is_empty() {
-            return Err(failed(format!(
-                "nothing was written down about {name} when it was taken, so there is nothing to compare"
-            )));
-        }
-        if let Some(difference) = difference(&one.told.facts, &found) {
-            return Err(failed(format!("{name} did not come back as it was taken: {difference}")));
-        }
+        compare(one, &found)?;
     }
     Ok(())
+}
+
+/// Whether an item came back as it was taken.
+fn compare(one: &One<'_>, found: &Facts) -> Result<(), Failure> {
+    let name = &one.told.item.name;
+    if one.told.facts.is_empty() {
+        return Err(failed(format!(
+            "nothing was written down about {name} when it was taken, so there is nothing to compare"
+        )));
+    }
+    match difference(&one.told.facts, found) {
+        Some(difference) => Err(failed(format!("{name} did not come back as it was taken: {difference}"))),
+        None => Ok(()),
+    }
+}
+
+/// Whether what commands wrote are archives that are whole, with the entries that they had.
+fn archive(
+    context: &Context<'_>,
+    wanted: &Wanted<'_>,
+    scratch: &Scratch<'_>,
+    item: Option<&ItemName>,
+) -> Result<Shown, Failure> {
+    let written = |one: &&One<'_>| matches!(one.told.item.take, Take::Command { .. });
+    let named = |one: &&One<'_>| item.is_none_or(|item| one.told.item.name == *item);
+    let theirs: Vec<&One<'_>> = wanted.items.iter().filter(written).filter(named).collect();
+    if theirs.is_empty() {
+        let what = item.map_or_else(|| "any of its data".to_owned(), ToString::to_string);
+        return Ok(Shown::Not(format!("no archive was looked at, because no command writes {what}")));
+    }
+    let mut others = Vec::new();
+    for one in theirs {
+        let name = &one.told.item.name;
+        context.errand.reporter.enter(Phase::Verifying, Some(name));
+        let found = scratch.facts.get(name).cloned().unwrap_or_default();
+        compare(one, &found)?;
+        match (found.get(ARCHIVE), found.get(BROKEN)) {
+            (None, _) => others.push(name.to_string()),
+            (Some(_), Some(why)) => {
+                return Err(failed(format!("the archive that {name} is came back broken: {why}")));
+            }
+            (Some(_), None) => {}
+        }
+    }
+    Ok(match others.as_slice() {
+        [] => Shown::Holds,
+        some => Shown::Not(format!(
+            "{} came back byte for byte, and is no tar archive: whether it is whole cannot be told",
+            some.join(", ")
+        )),
+    })
 }
 
 /// The rows that are in the server now, of the tables that were written down.

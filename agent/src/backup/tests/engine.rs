@@ -1,7 +1,7 @@
 //! A container engine made of folders and shells. Strict: what is not there cannot be stopped, started or mounted.
 
 use super::*;
-use crate::backup::seam::{Docker, Ended, Exec, Program, Volume};
+use crate::backup::seam::{Docker, Ended, Exec, Program, Volume, Wire};
 use crate::docker::DockerError;
 use crate::executors::converge::names;
 use async_trait::async_trait;
@@ -18,6 +18,8 @@ pub(super) struct Rules {
     pub(super) refuses_pause: bool,
     /// The engine is away.
     pub(super) away: bool,
+    /// The agent may not enter a container's network.
+    pub(super) keeps_out: bool,
 }
 
 struct Inner {
@@ -148,6 +150,18 @@ impl Fake {
             false => Ok(()),
             true => Err(DockerError::Absent { socket: "fake".to_owned(), reason: "it is away".to_owned() }),
         }
+    }
+
+    /// A path in a container that was made, on this machine.
+    fn on_host(&self, id: &str, path: &str) -> String {
+        let inner = self.lock();
+        let mounts = inner.bodies.get(id).and_then(|body| body.host_config.as_ref()?.mounts.clone());
+        let found = mounts.into_iter().flatten().find_map(|mount| {
+            let rest = path.strip_prefix(mount.target.as_deref()?)?;
+            let files = self.files(mount.source.as_deref()?).display().to_string();
+            (rest.is_empty() || rest.starts_with('/')).then(|| files + rest)
+        });
+        found.unwrap_or_else(|| path.to_owned())
     }
 
     /// Changes a container that has to be there and in one of these states.
@@ -310,7 +324,18 @@ impl Docker for Fake {
         String::new()
     }
 
-    /// The program runs on this machine, in a folder of the container's own, with its volumes as `$VOLUME_NAME`.
+    /// The port is one of this machine.
+    async fn connect(&self, id: &str, port: u16) -> std::io::Result<Box<dyn Wire>> {
+        if self.state(id) != Some(ContainerState::Running) {
+            return Err(std::io::Error::other(format!("{id} does not run")));
+        }
+        if self.lock().rules.keeps_out {
+            return Err(std::io::ErrorKind::PermissionDenied.into());
+        }
+        Ok(Box::new(tokio::net::TcpStream::connect(("127.0.0.1", port)).await?))
+    }
+
+    /// The program runs on this machine, in a folder of the container's own; arguments that are paths in a volume lead there.
     async fn run(&self, exec: Exec) -> Result<Program, DockerError> {
         if self.state(&exec.container) != Some(ContainerState::Running) {
             return Err(DockerError::Conflict(format!("{} does not run", exec.container)));
@@ -319,7 +344,8 @@ impl Docker for Fake {
         let folder = self.root.join("containers").join(&exec.container);
         std::fs::create_dir_all(&folder).expect("our own folder");
         let mut command = tokio::process::Command::new(&exec.command[0]);
-        command.args(&exec.command[1..]).current_dir(&folder).kill_on_drop(true);
+        let arguments = exec.command[1..].iter().map(|argument| self.on_host(&exec.container, argument));
+        command.args(arguments).current_dir(&folder).kill_on_drop(true);
         command.envs(exec.environment.iter().filter_map(|pair| pair.split_once('=')));
         let input = if exec.input { Stdio::piped() } else { Stdio::null() };
         command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -187,6 +187,11 @@ fn probe(probe: &Probe) -> String {
         Probe::Facts { item: Some(item) } => format!("what was written down about {item}"),
         Probe::Sql { item, query, .. } => format!("`{query}` answered by {item}"),
         Probe::Command { service, .. } => format!("a command in {service}"),
+        Probe::Archive { item: None } => "archives that commands write are whole".to_owned(),
+        Probe::Archive { item: Some(item) } => format!("the archive {item} is whole"),
+        Probe::Git { item: None } => "`git fsck` of every repository in it".to_owned(),
+        Probe::Git { item: Some(item) } => format!("`git fsck` of every repository in {item}"),
+        Probe::Http { service, port, path, .. } => format!("{service} answers {path} on port {port}"),
     }
 }
 

@@ -209,6 +209,9 @@ impl PolicyOptions {
             check_retention(retention)?;
         }
         let probes = drill.and_then(|drill| drill.probes.as_deref()).unwrap_or_default();
+        if let Some(fault) = probes.iter().find_map(Probe::fault) {
+            return Err(fault);
+        }
         if probes.len() > 16 { Err("at most 16 probes".to_owned()) } else { Ok(()) }
     }
 

@@ -279,6 +279,50 @@ pub enum Probe {
         /// Program and arguments.
         command: Vec<String>,
     },
+    /// What a command wrote is an archive that is whole to its end, with the entries and sums that it had.
+    Archive {
+        /// Of which item; absent for every one that a command writes.
+        item: Option<ItemName>,
+    },
+    /// Every repository of Git in restored files passes `git fsck`.
+    Git {
+        /// In which item; absent for all that are files.
+        item: Option<ItemName>,
+    },
+    /// A scratch container of the service answers over HTTP, asked from inside it: nothing else can reach it.
+    Http {
+        /// Whose likeness.
+        service: crate::domain::app::ServiceName,
+        /// Port inside the container.
+        port: u16,
+        /// From `/`.
+        path: String,
+        /// What has to be answered; absent for anything from 200 to 399.
+        status: Option<u16>,
+        /// What has to be in the answer; absent for anything.
+        text: Option<String>,
+        /// What it does not work without, beside what its file says that it depends on. A drill starts none of that.
+        #[serde(default)]
+        needs: Vec<String>,
+    },
+}
+
+impl Probe {
+    /// What is wrong with one that somebody wrote; nothing when it can be asked.
+    pub(super) fn fault(&self) -> Option<String> {
+        match self {
+            Self::Http { port: 0, .. } => Some("`port` of an `http` probe is 1 to 65535".to_owned()),
+            Self::Http { path, .. }
+                if !path.starts_with('/') || !path.bytes().all(|byte| byte.is_ascii_graphic()) =>
+            {
+                Some(format!("`{path}` is no path of an `http` probe: it begins with `/` and has no spaces"))
+            }
+            Self::Http { status: Some(status), .. } if !(100..600).contains(status) => {
+                Some(format!("`status` of an `http` probe is 100 to 599, not {status}"))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// A repository and all it takes to open it.

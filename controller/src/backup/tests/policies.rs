@@ -5,6 +5,7 @@ use super::world::{World, key, repository};
 use crate::backup::{Outline, Policy, Source, controllers_policy, policy};
 use crate::state::{Command, RunKind, State};
 use omni_catalogue::policies::Policies;
+use omni_common::domain::app::ServiceName;
 use omni_common::domain::backup::{DrillOptions, PolicyOptions, Probe, RunState, Schedule, Span};
 use std::sync::Arc;
 use std::time::Duration;
@@ -169,6 +170,34 @@ fn a_database_has_to_answer_in_its_drill() {
         "{database:?}"
     );
     assert_eq!(probes(&app(&[("caddy", "high")], "")), [Probe::Facts { item: None }]);
+}
+
+#[test]
+fn what_the_rules_ask_beyond_facts_is_asked() {
+    let state = with_repositories(&["home"]);
+    let probes = |outline: &Outline| {
+        let mut all = resolved(&state, outline).drills.expect("drilled").probes;
+        assert_eq!(all.remove(0), Probe::Facts { item: None });
+        all
+    };
+    let qdrant = Probe::Http {
+        service: ServiceName::new("s0").expect("a name"),
+        port: 6333,
+        path: "/collections".to_owned(),
+        status: None,
+        text: None,
+        needs: Vec::new(),
+    };
+    assert_eq!(probes(&app(&[("qdrant", "high")], "")), [qdrant]);
+    assert_eq!(probes(&app(&[("gitea", "high")], "")), [Probe::Git { item: None }]);
+    // Its files are taken, and no archive is written; unless somebody says so.
+    assert_eq!(probes(&app(&[("openbao", "critical")], "")), []);
+    let written = outlined(
+        "services:\n  vault:\n    image: ours/vault\n    labels: {omni.quantum.component: openbao}\n    \
+         x-omni: {backup: {method: command, save: [save-it]}}\n",
+    );
+    let item = written.groups["main"][0].name.clone();
+    assert_eq!(probes(&written), [Probe::Archive { item: Some(item) }]);
 }
 
 /// The policies say so, and the engine does it.

@@ -427,6 +427,9 @@ fn tell(state: &mut State, run: &Run, at: Time) {
         (RunState::Succeeded, RunKind::Drill) => ("drill.passed", "passed"),
         (RunState::Succeeded, RunKind::Move) => ("move.run", "is done"),
         (RunState::Succeeded, _) => ("backup.upkeep", "is done"),
+        (RunState::Partial, RunKind::Drill) => {
+            ("drill.unproven", "brought all back, which could not all be probed")
+        }
         (RunState::Partial, _) => ("backup.partial", "is done with parts missing"),
         (RunState::Cancelled, _) => ("backup.cancelled", "was given up"),
         (_, RunKind::Restore) => ("restore.failed", "failed"),
