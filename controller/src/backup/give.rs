@@ -8,7 +8,7 @@ use super::limits::Limits;
 use super::plan::Outlines;
 use super::policy::policy;
 use crate::state::command::RunStep;
-use crate::state::{HostStatus, Move, Run, RunKind, RunTask, State, is_quiet};
+use crate::state::{AppKey, HostStatus, Move, Run, RunKind, RunTask, State, is_quiet};
 use omni_common::clock::Time;
 use omni_common::domain::backup::RunState;
 use omni_common::ids::HostId;
@@ -85,7 +85,7 @@ struct Taken<'a> {
     hosts: BTreeMap<HostId, (u32, u32)>,
     repositories: BTreeMap<&'a str, u32>,
     alone: BTreeSet<&'a str>,
-    instances: BTreeSet<(&'a crate::state::AppKey, &'a (String, u32))>,
+    instances: BTreeSet<(&'a AppKey, &'a (String, u32))>,
 }
 
 impl<'a> Taken<'a> {
@@ -207,7 +207,7 @@ fn moves_through<'a>(state: &'a State, repository: &str) -> Option<&'a Move> {
 }
 
 /// The instance whose own data a run is at.
-fn writes_or_reads(run: &Run) -> Option<(&crate::state::AppKey, &(String, u32))> {
+fn writes_or_reads(run: &Run) -> Option<(&AppKey, &(String, u32))> {
     let moves = matches!(run.task, RunTask::MoveOut { .. } | RunTask::MoveIn { .. });
     let own = run.is_in_place()
         || run.rescues_from().is_some()
@@ -218,6 +218,18 @@ fn writes_or_reads(run: &Run) -> Option<(&crate::state::AppKey, &(String, u32))>
 
 fn name(state: &State, host: HostId) -> String {
     state.hosts.get(&host).map_or_else(|| "a removed host".to_owned(), |host| host.name.clone())
+}
+
+/// Whether a run makes containers and volumes of its own. What is asked of the controllers' own state needs none.
+fn needs_engine(run: &Run) -> bool {
+    run.kind() == RunKind::Drill && !run.app.as_ref().is_some_and(AppKey::is_controllers)
+}
+
+/// Whether a host has a Docker engine, as far as is known: one that has told nothing yet may have one, and its agent says so
+/// at once when it has not.
+fn has_engine(state: &State, host: HostId) -> bool {
+    let facts = state.hosts.get(&host).and_then(|host| host.facts.as_ref());
+    facts.is_none_or(|facts| facts.docker.is_some())
 }
 
 /// Hosts that could do a run if they were free.
@@ -234,6 +246,7 @@ fn candidates(state: &State, run: &Run) -> Result<Vec<HostId>, Not> {
         return Err(Not::Ever("out_of_reach", why));
     }
     let able = |host: &HostId| state.runners.contains(host);
+    let engine = |host: &HostId| !needs_engine(run) || has_engine(state, *host);
     let up = |host: &HostId| state.hosts.get(host).is_some_and(|host| host.status == HostStatus::Up);
     match places.first() {
         Some(only) if run.not_on == Some(*only) => Err(Not::Yet(format!(
@@ -245,12 +258,21 @@ fn candidates(state: &State, run: &Run) -> Result<Vec<HostId>, Not> {
             "the agent of host {} does no backups: is restic there?",
             name(state, *only)
         ))),
+        Some(only) if !engine(only) => Err(Not::Yet(format!(
+            "a drill needs a Docker engine, and on host {} none answers",
+            name(state, *only)
+        ))),
         Some(only) => Ok(vec![*only]),
         None => {
-            let hosts: Vec<HostId> =
+            let mut hosts: Vec<HostId> =
                 state.runners.iter().copied().filter(|host| up(host) && run.not_on != Some(*host)).collect();
+            let any = !hosts.is_empty();
+            hosts.retain(engine);
             match (hosts.is_empty(), run.not_on) {
                 (false, _) => Ok(hosts),
+                (true, _) if any => Err(Not::Yet(
+                    "a drill needs a Docker engine, and none answers on any host that could do it".to_owned(),
+                )),
                 (true, Some(not)) => {
                     Err(Not::Yet(format!("no host but {} is up and does backups", name(state, not))))
                 }
