@@ -62,6 +62,7 @@ fn order(number: u128, text: &str) -> RunOrder {
             items: Vec::new(),
             to: repository(words[2]),
             moves: None,
+            same_moment: Default::default(),
         })),
         "restore" => restore(Destination::InPlace { replace: false }),
         "drill" => restore(Destination::Scratch { probes: Vec::new() }),

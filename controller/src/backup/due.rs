@@ -2,15 +2,16 @@
 
 use super::controllers;
 use super::limits::Limits;
+use super::moment::{self, Moments, Who};
 use super::plan::{Ids, Outlines};
 use super::policy::{Policy, offset, policy};
 use crate::state::command::RunStep;
 use crate::state::{
-    App, AppKey, BackupRepository, Goal, HostStatus, Run, RunKind, RunTask, Snapshot, SnapshotKey, State,
-    Upkeep, WantedItem, subject,
+    Allocation, App, AppKey, BackupRepository, Goal, HostStatus, Run, RunKind, RunTask, Snapshot,
+    SnapshotKey, State, Upkeep, WantedItem, subject,
 };
 use omni_common::clock::Time;
-use omni_common::domain::backup::{RunState, Schedule};
+use omni_common::domain::backup::{Item, RunState, Schedule};
 use omni_common::ids::RunId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -35,7 +36,9 @@ pub(super) fn steps(
     if state.repositories.is_empty() {
         return Vec::new();
     }
-    let mut due = Due { state, limits, now, ids, past: Past::of(state), steps: Vec::new() };
+    let moments = Moments::of(state, outlines, limits);
+    let mut due =
+        Due { state, limits, moments: &moments, now, ids, past: Past::of(state), steps: Vec::new() };
     for (key, outline) in outlines {
         let Some(app) = state.apps.get(key).filter(|app| app.goal == Goal::Run) else { continue };
         // A backup would keep what moves waiting, and what is due is made up for.
@@ -50,6 +53,7 @@ pub(super) fn steps(
         due.copies(key, &policy);
         due.drills(app, &policy);
     }
+    due.together(outlines);
     if let Some(outline) = outlines.get(&AppKey::controllers()) {
         due.controllers(outline);
     }
@@ -92,6 +96,7 @@ impl<'a> Past<'a> {
 struct Due<'a> {
     state: &'a State,
     limits: &'a Limits,
+    moments: &'a Moments,
     now: Time,
     ids: &'a mut dyn Ids,
     past: Past<'a>,
@@ -124,7 +129,18 @@ impl<'a> Due<'a> {
         jitter: Duration,
         since: Time,
     ) -> Option<(Time, Duration)> {
-        let later = offset(subject, jitter);
+        self.due_later(kind, subject, schedule, offset(subject, jitter), since)
+    }
+
+    /// The same, of one that begins so much later than the schedule says.
+    fn due_later(
+        &self,
+        kind: RunKind,
+        subject: &str,
+        schedule: &Schedule,
+        later: Duration,
+        since: Time,
+    ) -> Option<(Time, Duration)> {
         let at = schedule.last(self.now.minus(later))?;
         let served = self.state.run_marks.get(&(kind, subject.to_owned())).copied().unwrap_or(since);
         (at > served).then(|| (at, self.now.since(at.plus(later))))
@@ -171,19 +187,10 @@ impl<'a> Due<'a> {
             let subject = subject(Some(&app.key), Some(&instance), "");
             let Some(to) = &policy.to else { continue };
             let run = |id: RunId, due: Option<Time>, not_before: Time, attempt: u32| Run {
-                app: Some(app.key.clone()),
-                instance: Some(instance.clone()),
-                release: held.release,
-                only: Some(held.host),
                 due,
                 not_before,
                 attempt,
-                ..Run::new(
-                    id,
-                    RunTask::Backup { items: items.iter().map(|item| item.name.clone()).collect() },
-                    to,
-                    millis(policy.max_duration),
-                )
+                ..backup(id, held, items, to, policy)
             };
             // The first one is made up for at once, when there is something that works to take it from.
             let first = !self.state.run_marks.contains_key(&(RunKind::Backup, subject.clone()));
@@ -191,7 +198,8 @@ impl<'a> Due<'a> {
                 continue;
             }
             let open = self.is_open(RunKind::Backup, &subject, None);
-            let due = self.due(RunKind::Backup, &subject, &policy.schedule, policy.jitter, Time::EPOCH);
+            let later = offset(&self.moments.lead(&(app.key.clone(), instance.clone())), policy.jitter);
+            let due = self.due_later(RunKind::Backup, &subject, &policy.schedule, later, Time::EPOCH);
             if let Some((at, late)) = due {
                 if let (false, Some(wait)) = (open, self.made_up(&subject, &app.key, &instance, policy, late))
                 {
@@ -204,6 +212,53 @@ impl<'a> Due<'a> {
                 self.start(run(id, again.due, self.now, again.attempt + 1));
             }
         }
+    }
+
+    /// Whoever's data has to be of the same moment as that of a backup that waits for its host begins with it.
+    fn together(&mut self, outlines: &Outlines) {
+        let begun = self.steps.iter().filter_map(|step| match step {
+            RunStep::Start(run) => Some(Run::clone(run)),
+            _ => None,
+        });
+        let waiting = self.state.open_runs().filter(|run| run.host.is_none()).map(|run| Run::clone(run));
+        let mut all: Vec<(Who, Run)> =
+            begun.chain(waiting).filter_map(|run| Some((moment::of(&run)?, run))).collect();
+        let (moments, mut next) = (self.moments, 0);
+        while let Some((who, run)) = all.get(next).cloned() {
+            next += 1;
+            for partner in moments.with(&who) {
+                let known = all.iter().any(|(other, _)| other == partner);
+                let subject = subject(Some(&partner.0), Some(&partner.1), "");
+                if known || self.is_open(RunKind::Backup, &subject, None) {
+                    continue;
+                }
+                if let Some(own) = self.beside(outlines, partner, &run) {
+                    self.start(own.clone());
+                    all.push((partner.clone(), own));
+                }
+            }
+        }
+    }
+
+    /// The backup of an instance that begins because another's does; nothing while it cannot.
+    fn beside(&mut self, outlines: &Outlines, (key, instance): &Who, other: &Run) -> Option<Run> {
+        let state = self.state;
+        let (app, outline) = (state.apps.get(key)?, outlines.get(key)?);
+        let policy = policy(state, app, outline);
+        let (items, to) = (outline.groups.get(&instance.0)?, policy.to.as_ref()?);
+        let is_it = |held: &&Allocation| (&held.group, held.slot) == (&instance.0, instance.1);
+        let up = |host| state.hosts.get(host).is_some_and(|host| host.status == HostStatus::Up);
+        let mut held = state.allocations_of(key).map(|held| &**held).filter(is_it);
+        let held = held.find(|held| held.counts() && up(&held.host))?;
+        let first = !state.run_marks.contains_key(&(RunKind::Backup, subject(Some(key), Some(instance), "")));
+        if state.open_move(key).is_some() || (first && !held.is_healthy()) {
+            return None;
+        }
+        let id = self.ids.run();
+        // It serves no time of its own schedule, and is tried again together with the other.
+        let due = other.due.map(|_| self.now);
+        let (not_before, attempt) = (other.not_before, other.attempt);
+        Some(Run { due, not_before, attempt, ..backup(id, held, items, to, &policy) })
     }
 
     /// How long a run that is due waits yet; nothing when it came too late and is not made up for. After downtime only
@@ -379,6 +434,18 @@ impl<'a> Due<'a> {
         let before = self.newest(RunKind::Check, name, None);
         !self.is_open(RunKind::Check, name, None)
             && before.and_then(|run| run.ended).is_none_or(|ended| self.now.since(ended) > SELDOM)
+    }
+}
+
+/// A backup of an instance, on the host that it is on.
+fn backup(id: RunId, held: &Allocation, items: &[Item], to: &str, policy: &Policy) -> Run {
+    let items = items.iter().map(|item| item.name.clone()).collect();
+    Run {
+        app: Some(held.app.clone()),
+        instance: Some((held.group.clone(), held.slot)),
+        release: held.release,
+        only: Some(held.host),
+        ..Run::new(id, RunTask::Backup { items }, to, millis(policy.max_duration))
     }
 }
 

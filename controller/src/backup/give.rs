@@ -5,13 +5,14 @@
 
 use super::controllers;
 use super::limits::Limits;
+use super::moment::Moments;
 use super::plan::Outlines;
 use super::policy::policy;
 use crate::state::command::RunStep;
 use crate::state::{AppKey, HostStatus, Move, Run, RunKind, RunTask, State, is_quiet};
 use omni_common::clock::Time;
 use omni_common::domain::backup::RunState;
-use omni_common::ids::HostId;
+use omni_common::ids::{HostId, RunId};
 use omni_common::wire::MAX_RUNS_PER_HOST;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -44,11 +45,22 @@ pub(super) fn steps(state: &State, outlines: &Outlines, limits: &Limits, now: Ti
         .flat_map(|run| run.repositories())
         .collect();
     let mut steps = Vec::new();
-    for run in queue {
-        match taken.place(state, run, &held, limits) {
-            Ok(host) => {
-                taken.add(run, host);
-                steps.push(RunStep::Give { run: run.id, host });
+    let moments = Moments::of(state, outlines, limits);
+    let mut given = BTreeSet::new();
+    for run in queue.iter().copied() {
+        if given.contains(&run.id) {
+            continue;
+        }
+        let places = company(state, &moments, &queue, run).and_then(|mut all| {
+            all.retain(|one| !given.contains(&one.id));
+            taken.place_all(state, &all, &held, limits)
+        });
+        match places {
+            Ok(places) => {
+                for (run, host) in places {
+                    given.insert(run);
+                    steps.push(RunStep::Give { run, host });
+                }
             }
             Err(Not::Yet(why)) if run.message.as_ref() == Some(&why) => {}
             Err(Not::Yet(why)) => steps.push(RunStep::Wait { run: run.id, why }),
@@ -58,6 +70,20 @@ pub(super) fn steps(state: &State, outlines: &Outlines, limits: &Limits, now: Ti
         }
     }
     steps
+}
+
+/// The runs that are given out with one, or not at all. Where the first of them has yet to make the repository, each goes by
+/// itself.
+fn company<'r>(
+    state: &State,
+    moments: &Moments,
+    queue: &[&'r Run],
+    run: &'r Run,
+) -> Result<Vec<&'r Run>, Not> {
+    if run.repositories().any(|name| state.repositories.contains_key(name) && !is_made(state, name)) {
+        return Ok(vec![run]);
+    }
+    moments.company(state, queue, run).map_err(Not::Yet)
 }
 
 /// How long until the app's data is older than it may be, milliseconds; what people wait for goes first.
@@ -80,7 +106,7 @@ fn left(state: &State, outlines: &Outlines, run: &Run, now: Time) -> i64 {
 }
 
 /// What is in use, as runs are given out.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Taken<'a> {
     hosts: BTreeMap<HostId, (u32, u32)>,
     repositories: BTreeMap<&'a str, u32>,
@@ -112,6 +138,32 @@ impl<'a> Taken<'a> {
         if let Some(instance) = writes_or_reads(run) {
             self.instances.insert(instance);
         }
+    }
+
+    /// Hosts for all of several runs, the first of which is asked about; or for none.
+    fn place_all(
+        &mut self,
+        state: &State,
+        all: &[&'a Run],
+        held: &BTreeSet<&str>,
+        limits: &Limits,
+    ) -> Result<Vec<(RunId, HostId)>, Not> {
+        let mut trial = self.clone();
+        let mut places = Vec::new();
+        for (number, run) in all.iter().copied().enumerate() {
+            let host = match trial.place(state, run, held, limits) {
+                Ok(host) => host,
+                Err(not) if number == 0 => return Err(not),
+                Err(Not::Yet(why) | Not::Ever(_, why)) => {
+                    let other = run.subject();
+                    return Err(Not::Yet(format!("it is taken at the same moment as {other}: {why}")));
+                }
+            };
+            trial.add(run, host);
+            places.push((run.id, host));
+        }
+        *self = trial;
+        Ok(places)
     }
 
     fn place(

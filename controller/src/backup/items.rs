@@ -6,6 +6,7 @@
 
 use super::basis::{Basis, Owners};
 use super::methods::way;
+use super::moment::Bound;
 use super::moved::moved;
 use omni_catalogue::policies::Policies;
 use omni_catalogue::{Catalogue, Component, HealthKind, Scheme};
@@ -35,6 +36,8 @@ pub struct Outline {
     pub fault: Option<String>,
     /// Of each component that answers over HTTP, the first service that it is.
     pub web: BTreeMap<String, Web>,
+    /// Of each group with data of components: which, and whose has to be of the same moment.
+    pub bound: BTreeMap<String, Bound>,
     /// What goes along when an instance of a group moves to another host; groups that keep nothing are absent.
     pub moved: BTreeMap<String, Vec<Item>>,
 }
@@ -96,6 +99,10 @@ fn backed_up(spec: &AppSpec, catalogue: &Catalogue, policies: &Policies) -> Outl
                 Ok(own) => {
                     let data = gathered.service(name, service, &own, &common, catalogue);
                     owners.add(policies, label(LABEL_COMPONENT), label(LABEL_TIER), data);
+                    let component = label(LABEL_COMPONENT).and_then(|name| catalogue.get(name));
+                    if let Some(component) = component.filter(|_| data) {
+                        outline.bound.entry(group_name.to_string()).or_default().add(component, catalogue);
+                    }
                 }
                 Err(fault) => outline.fault = Some(format!("{name}: {fault}")),
             }

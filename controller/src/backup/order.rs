@@ -1,5 +1,7 @@
 //! What a host is told about a run, made when it asks: secrets are opened for it and kept nowhere.
 
+use super::limits::limits;
+use super::moment::{self, Moments, Who};
 use super::opening::{Opener, Opening, OrderError, gone};
 use super::policy::policy;
 use super::{Outline, controllers};
@@ -9,6 +11,7 @@ use omni_common::domain::backup::{
     ItemName, KeptState, Moves, Probe, PruneTask, ReadPart, ReadyItem, ReadyTask, Repository, RestoreItem,
     RestoreTask, RunOrder, TAG_APP, TAG_MOVE, Task,
 };
+use omni_common::ids::RunId;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -94,7 +97,19 @@ impl Cx<'_> {
         let (instance, outline) = self.instance()?;
         let found = items.iter().filter_map(|name| outline.item(&instance.group, name).cloned()).collect();
         let to = self.repository(&self.run.repository, true)?;
-        Ok(BackupTask { instance, items: found, to, moves: None })
+        let same_moment = self.same_moment();
+        Ok(BackupTask { instance, items: found, to, moves: None, same_moment })
+    }
+
+    /// The backups that have begun together with this one.
+    fn same_moment(&self) -> BTreeMap<String, RunId> {
+        let limits = limits(self.state, self.opener.policies());
+        let moments = Moments::of(self.state, &self.opener.outlines(self.state), &limits);
+        let others = moment::of(self.run).into_iter().flat_map(|who| {
+            let around: Vec<Who> = moments.around(&who).into_iter().cloned().collect();
+            self.state.open_runs().filter(move |run| moment::of(run).is_some_and(|who| around.contains(&who)))
+        });
+        others.filter(|run| run.is_given()).map(|run| (run.subject(), run.id)).collect()
     }
 
     /// All files of an instance that moves.
@@ -102,7 +117,8 @@ impl Cx<'_> {
         let (instance, outline) = self.instance()?;
         let items = outline.moved.get(&instance.group).cloned().unwrap_or_default();
         let moves = Some(if last { Moves::Stopped } else { Moves::Running });
-        Ok(BackupTask { instance, items, to: self.repository(&self.run.repository, true)?, moves })
+        let to = self.repository(&self.run.repository, true)?;
+        Ok(BackupTask { instance, items, to, moves, same_moment: BTreeMap::new() })
     }
 
     fn ready(&self, bytes: &[(ItemName, u64)], replace: bool) -> Result<ReadyTask, OrderError> {

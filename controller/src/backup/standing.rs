@@ -58,6 +58,8 @@ fn of_one(state: &State, held: &Allocation, limits: &Limits, opener: &dyn Opener
     };
     let Ok(Task::Backup(mut task)) = order(state, &run, opener).map(|order| order.task) else { return None };
     task.to.create = false;
+    // Whoever is alone does not know of others.
+    task.same_moment.clear();
     let subject = subject(run.app.as_ref(), run.instance.as_ref(), "");
     let newest = state
         .snapshots_of(&app.key)

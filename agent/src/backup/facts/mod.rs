@@ -7,6 +7,7 @@
 //! | `bytes`, `sha256` | a stream | yes: counted in the stream itself |
 //! | `archive`, `entries`, `entry:PATH`, `members`, `sums` | what a command writes, where it is a tar archive | yes, likewise |
 //! | `tables`, `rows`, `rows:DATABASE.TABLE` | a dump of PostgreSQL | yes, within each database: the rows in its dump |
+//! | `same_moment:INSTANCE` | any item | the run of another app's data that began with this one; not compared |
 //! | `keys:DATABASE` | a dump of Redis | yes: keys that never expire, as the dump's own header has them |
 
 pub(super) mod archive;
@@ -18,13 +19,17 @@ pub(super) mod tree;
 
 use std::collections::BTreeMap;
 
+/// How the keys begin that name a backup of the same moment. They are about the run and not about the data.
+pub(super) const SAME_MOMENT: &str = "same_moment:";
+
 /// Facts by key.
 pub(super) type Facts = BTreeMap<String, String>;
 
 /// The first difference between what was written down and what is there, as a sentence. What was not written down is not
 /// compared.
 pub(super) fn difference(expected: &Facts, found: &Facts) -> Option<String> {
-    expected.iter().find_map(|(key, value)| match found.get(key) {
+    let mut of_data = expected.iter().filter(|(key, _)| !key.starts_with(SAME_MOMENT));
+    of_data.find_map(|(key, value)| match found.get(key) {
         Some(found) if found == value => None,
         Some(found) => Some(format!("{key} was {value} and is {found}")),
         None => Some(format!("{key} was {value} and is not there")),

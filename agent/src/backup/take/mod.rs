@@ -6,7 +6,7 @@ mod stream;
 mod trim;
 
 use super::context::{Context, nothing_yet, sum_up};
-use super::facts::Facts;
+use super::facts::{Facts, SAME_MOMENT};
 use super::failure::Failure;
 use super::place::Place;
 use super::quiesce;
@@ -34,7 +34,7 @@ pub(super) async fn backup(context: &Context<'_>, task: &BackupTask) -> Done {
         let mut outcome = nothing_yet(&item.name, context.shared.clock.now());
         let taken = match &first {
             Some(failure) if failure.is_of_repository() => Err(failure.clone()),
-            _ => take(context, &place, &opened, (item, task.moves), &mut outcome).await,
+            _ => take(context, &place, &opened, (item, task), &mut outcome).await,
         };
         if let Err(failure) = taken {
             tracing::warn!(run = %context.run, item = %item.name, code = failure.code, reason = failure.message, "item not taken");
@@ -62,9 +62,10 @@ async fn take(
     context: &Context<'_>,
     place: &Place<'_>,
     opened: &Opened,
-    (item, moves): (&Item, Option<Moves>),
+    (item, task): (&Item, &BackupTask),
     outcome: &mut ItemOutcome,
 ) -> Result<(), Failure> {
+    let (moves, same_moment) = (task.moves, &task.same_moment);
     context.check()?;
     context.errand.reporter.enter(Phase::Preparing, Some(&item.name));
     // Files of the host can be taken without any engine.
@@ -96,6 +97,9 @@ async fn take(
     };
     let (report, facts) = quiesce::quiesced(context, changes, work).await?;
     fill(outcome, &report, facts);
+    let beside =
+        same_moment.iter().map(|(instance, run)| (format!("{SAME_MOMENT}{instance}"), run.to_string()));
+    outcome.facts.extend(beside);
     Ok(())
 }
 

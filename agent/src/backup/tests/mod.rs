@@ -108,6 +108,7 @@ impl Bed {
             items,
             to: self.repository("repo"),
             moves: None,
+            same_moment: Default::default(),
         }))
     }
 

@@ -7,7 +7,13 @@ use std::fs;
 fn out(bed: &Bed, moves: Moves) -> Task {
     let items = vec![volume_item("data"), volume_item("more")];
     let to = bed.repository("repo");
-    Task::Backup(Box::new(BackupTask { instance: instance(0), items, to, moves: Some(moves) }))
+    Task::Backup(Box::new(BackupTask {
+        instance: instance(0),
+        items,
+        to,
+        moves: Some(moves),
+        same_moment: Default::default(),
+    }))
 }
 
 fn ready(bytes: u64, replace: bool) -> Task {

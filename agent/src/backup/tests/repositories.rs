@@ -29,6 +29,7 @@ async fn what_is_wrong_with_a_repository_has_a_stable_word() {
             items: vec![item.clone()],
             to: bed.repository("repo"),
             moves: None,
+            same_moment: Default::default(),
         };
         change(&mut task.to);
         bed.does(Task::Backup(Box::new(task)))

@@ -38,6 +38,7 @@ fn standing(slot: u32) -> StandingOrder {
                 download_kib: None,
             },
             moves: None,
+            same_moment: Default::default(),
         },
         release: 3,
         max_duration_ms: 600_000,

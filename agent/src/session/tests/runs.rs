@@ -33,7 +33,13 @@ fn order(id: u128) -> RunOrder {
         upload_kib: None,
         download_kib: None,
     };
-    let task = Task::Backup(Box::new(BackupTask { instance, items: vec![item], to, moves: None }));
+    let task = Task::Backup(Box::new(BackupTask {
+        instance,
+        items: vec![item],
+        to,
+        moves: None,
+        same_moment: Default::default(),
+    }));
     RunOrder { id: RunId::from_u128(id), max_duration_ms: 60_000, task }
 }
 

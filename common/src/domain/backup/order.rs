@@ -65,6 +65,10 @@ pub struct BackupTask {
     /// It is taken because the instance moves to another host, and is no backup.
     #[serde(default)]
     pub moves: Option<Moves>,
+    /// Backups that begin together with it, because the data of both is good only together: of which instances, and the runs.
+    /// Written down with each item as the fact `same_moment:INSTANCE`.
+    #[serde(default)]
+    pub same_moment: BTreeMap<String, RunId>,
 }
 
 /// How an instance is whose files are taken for a move.

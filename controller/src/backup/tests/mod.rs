@@ -3,6 +3,7 @@
 mod alone;
 mod data;
 mod days;
+mod moments;
 mod policies;
 mod promises;
 mod world;

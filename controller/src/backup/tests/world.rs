@@ -161,11 +161,12 @@ impl World {
         let own = controllers::outline(&Policies::builtin());
         let outlines = BTreeMap::from([(key(), Arc::new(outline)), (AppKey::controllers(), Arc::new(own))]);
         let mut world = Self { state, outlines, limits, now, next: 0, requests: 0 };
-        world.add_app(Tier::Critical);
+        world.add_app(key(), 1, Tier::Critical);
         world
     }
 
-    fn add_app(&mut self, tier: Tier) {
+    /// An app that runs on the host of this number, with an allocation of this number.
+    pub(super) fn add_app(&mut self, key: AppKey, number: u128, tier: Tier) {
         let release = Release {
             number: 1,
             created: self.now,
@@ -177,7 +178,7 @@ impl World {
             groups: BTreeMap::from([("main".to_owned(), Arc::new(group(tier)))]),
         };
         let app = App {
-            key: key(),
+            key: key.clone(),
             created: self.now,
             goal: Goal::Run,
             release: 1,
@@ -186,19 +187,19 @@ impl World {
             scale: BTreeMap::new(),
             round: 0,
             deployments: Vec::new(),
-            homes: BTreeMap::from([(("main".to_owned(), 0), [host(1)].into())]),
+            homes: BTreeMap::from([(("main".to_owned(), 0), [host(number)].into())]),
             rescued: BTreeMap::new(),
             accepted_loss: BTreeMap::new(),
             failures: BTreeMap::new(),
             revision: 1,
         };
-        self.state.apps.insert(key(), Arc::new(app));
+        self.state.apps.insert(key.clone(), Arc::new(app));
         let held = Allocation {
-            id: AllocationId::from_u128(1),
-            app: key(),
+            id: AllocationId::from_u128(number),
+            app: key.clone(),
             group: "main".to_owned(),
             slot: 0,
-            host: host(1),
+            host: host(number),
             release: 1,
             round: 0,
             epoch: 1,
@@ -214,7 +215,7 @@ impl World {
             lost: false,
         };
         self.state.host_allocations.insert((held.host, held.id));
-        self.state.app_allocations.insert((key(), held.id));
+        self.state.app_allocations.insert((key, held.id));
         self.state.allocations.insert(held.id, Arc::new(held));
     }
 

@@ -215,7 +215,13 @@ impl<'a> Story<'a> {
     }
 
     fn backup(&self, items: Vec<Item>) -> Task {
-        Task::Backup(Box::new(BackupTask { instance: instance(), items, to: self.repository(), moves: None }))
+        Task::Backup(Box::new(BackupTask {
+            instance: instance(),
+            items,
+            to: self.repository(),
+            moves: None,
+            same_moment: Default::default(),
+        }))
     }
 
     fn restore(&self, taken: &[&(Item, ItemOutcome)], into: Destination) -> Task {
