@@ -5,7 +5,7 @@
 //! yet beats all after it in everything except what it has already pulled. So hosts that have an image are looked at
 //! besides, [`LOOK`] of them; when more have it, a better one among the rest may be missed.
 
-use crate::filters::{FILTERS, View, first_class_miss, first_host_miss, first_miss, pick_gpus};
+use crate::filters::{FILTERS, View, first_class_miss, first_host_miss, first_miss, may_stay, pick_gpus};
 use crate::index::{Ask, ClassIx, HostIx, Index, Rooms, Seat};
 use crate::plan::GpuGrant;
 use crate::problem::{Attribute, Operator};
@@ -39,11 +39,21 @@ pub(crate) fn choose(index: &Index, rooms: &Rooms, ask: &Ask<'_>) -> Option<Choi
         None => search.everywhere(),
     }
     let (points, _, Reverse(host)) = search.best?;
-    let gpus = match &ask.group.gpus {
-        Some(demand) => pick_gpus(demand, index.host(host), rooms.room(host))?,
-        None => Vec::new(),
-    };
-    Some(Choice { host, points, gpus })
+    Some(Choice { host, points, gpus: cards(index, rooms, ask, host)? })
+}
+
+/// The host where something is already, when it may stay there in the form that is asked about.
+pub(crate) fn stay(index: &Index, rooms: &Rooms, ask: &Ask<'_>, host: HostIx) -> Option<Choice> {
+    let view = index.view(rooms, host);
+    let stays = may_stay(ask, view);
+    stays.then(|| Some(Choice { host, points: points(ask, view), gpus: cards(index, rooms, ask, host)? }))?
+}
+
+fn cards(index: &Index, rooms: &Rooms, ask: &Ask<'_>, host: HostIx) -> Option<Vec<GpuGrant>> {
+    match &ask.group.gpus {
+        Some(demand) => pick_gpus(demand, index.host(host), rooms.room(host)),
+        None => Some(Vec::new()),
+    }
 }
 
 /// The only hosts that can do, when data or a constraint names them; none when all can.

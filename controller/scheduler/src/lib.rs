@@ -43,7 +43,8 @@ pub use plan::{GpuGrant, Halt, Placement, Plan, Step, Waiting};
 pub use problem::{
     Allocation, AllocationState, Attribute, Constraint, Failover, Gpu, GpuCount, GpuDemand, Group, Host,
     HostState, Image, InvalidConstraint, MAX_REPLICAS, Mode, Operator, Platform, Policy, Port, Priority,
-    Problem, Protocol, Rebalance, Reservations, Role, Storm, Taint, Tier, Toleration, Volume, Wanted,
+    Problem, Protocol, Rebalance, Renewal, Reservations, Role, Storm, Taint, Tier, Toleration, Volume,
+    Wanted,
 };
 pub use values::host_values;
 pub use why::{Miss, NoHost, Note, PlaceWhy, StopWhy, Wait};

@@ -70,6 +70,13 @@ pub enum Step {
         /// Why.
         why: PlaceWhy,
     },
+    /// Have its host turn an allocation into one of the wanted form: it keeps its identity, and gets a new epoch.
+    Renew {
+        /// Which, as it is.
+        allocation: AllocationRef,
+        /// What it becomes, on the host where it is.
+        placement: Placement,
+    },
 }
 
 /// Something that is wanted and does not happen now.
@@ -111,7 +118,9 @@ impl Step {
     /// The group that it is about.
     pub fn group(&self) -> &GroupKey {
         match self {
-            Self::Lose { allocation, .. } | Self::Stop { allocation, .. } => &allocation.group,
+            Self::Lose { allocation, .. }
+            | Self::Stop { allocation, .. }
+            | Self::Renew { allocation, .. } => &allocation.group,
             Self::Place { placement, .. } | Self::Move { placement, .. } => &placement.group,
         }
     }
@@ -146,6 +155,11 @@ impl fmt::Display for Step {
             Self::Move { from, from_host, placement, why } => {
                 write!(f, "move {from} on {from_host} to {}@{}", placement.host, placement.epoch)?;
                 write!(f, ": {why}")
+            }
+            Self::Renew { allocation, placement } => {
+                write!(f, "renew {allocation} on {} as @{}", placement.host, placement.epoch)?;
+                placement.gpus.iter().try_for_each(|grant| write!(f, " gpu {}", grant.uuid))?;
+                f.write_str(": what differs is replaced")
             }
         }
     }

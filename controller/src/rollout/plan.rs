@@ -206,6 +206,9 @@ fn held_back(state: &State, mut plan: sched::Plan) -> sched::Plan {
                 None => plan.steps.push(step),
                 Some(held) => plan.waiting.push(waits_for(state, placement, held)),
             },
+            Step::Renew { placement, .. } if let Some(held) = writer(state, placement) => {
+                plan.waiting.push(waits_for(state, placement, held));
+            }
             _ => plan.steps.push(step),
         }
     }
@@ -282,6 +285,11 @@ fn carry(state: &State, step: &Step, ids: &mut dyn Ids) -> Option<Vec<PlanStep>>
         }
         Step::Place { placement, why } => vec![place(state, placement, why, ids)?],
         Step::Move { placement, why, .. } => vec![place(state, placement, why, ids)?],
+        Step::Renew { allocation, placement } => {
+            let app = state.find_app(&placement.group.environment, &placement.group.app)?;
+            let gpus = placement.gpus.iter().map(grant).collect();
+            vec![PlanStep::Renew { id: allocation.id, release: app.release, gpus }]
+        }
     })
 }
 

@@ -142,6 +142,7 @@ fn groups<'a>(
         let key = group_key(&app.key, name);
         let renew = gate.into_iter().flat_map(|gate| &gate.renew).filter(|(own, _)| own == name);
         let renew = renew.map(|(_, slot)| *slot).chain(moves_on(state, app, name));
+        let renew = renew.map(|slot| (slot, renewal(state, app, (name, group), slot)));
         let pinned = pinned_to(state, &app.key, name).or_else(|| adopted::pinned_to(app, group));
         sched::Group {
             mode: match app.replicas(name, group) {
@@ -190,6 +191,18 @@ fn groups<'a>(
 fn pinned_to(state: &State, key: &AppKey, name: &str) -> Option<String> {
     let open = state.open_move(key).filter(|open| open.stage == MoveStage::Starting)?;
     open.legs.iter().any(|leg| leg.group == name).then(|| format!("node.id == {}", open.to))
+}
+
+/// What is of another release becomes one of the wanted release where it is. What is to be restarted, or broke, begins from
+/// nothing.
+fn renewal(state: &State, app: &App, (name, group): (&str, &Group), slot: Slot) -> sched::Renewal {
+    let mut own = state
+        .allocations_of(&app.key)
+        .filter(|held| held.group == name && held.counts() && slot_of(group, held) == slot);
+    match own.all(|held| held.release != app.release && held.round == app.round && held.is_healthy()) {
+        true => sched::Renewal::InPlace,
+        false => sched::Renewal::Whole,
+    }
 }
 
 /// Slots without data that a move fills afresh, on its host.

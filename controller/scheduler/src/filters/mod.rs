@@ -101,6 +101,14 @@ pub(crate) fn first_miss(ask: &Ask<'_>, view: View<'_>) -> Result<(), Missed> {
     first(FILTERS.into_iter().enumerate(), ask, view)
 }
 
+/// Whether what is there already may stay in another form: what only keeps new work away does not count.
+pub(crate) fn may_stay(ask: &Ask<'_>, view: View<'_>) -> bool {
+    const OF_NEW_WORK: [&dyn Filter; 4] =
+        [&taints::TaintsFilter, &state::StateFilter, &cordon::CordonFilter, &drain::DrainFilter];
+    let counts = |filter: &&dyn Filter| OF_NEW_WORK.iter().all(|other| other.name() != filter.name());
+    FILTERS.iter().filter(|filter| counts(filter)).all(|filter| filter.check(ask, view).is_ok())
+}
+
 /// The first filter that no host of this one's class passes.
 pub(crate) fn first_class_miss(ask: &Ask<'_>, view: View<'_>) -> Result<(), Missed> {
     first(OF_CLASS.iter().copied(), ask, view)

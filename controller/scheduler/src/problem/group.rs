@@ -3,7 +3,7 @@
 use super::{Attribute, Constraint, GpuDemand, Platform, Port, Taint};
 use crate::ids::{GroupKey, Slot};
 use omni_common::ids::HostId;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Most replicas that are planned of one group. Above it the rest is left out, and a note says so: a slip of the
@@ -104,6 +104,15 @@ pub struct Image {
     pub must_be_present: bool,
 }
 
+/// How an outdated instance gives way to a fresh one, where the two cannot run side by side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Renewal {
+    /// It stops as a whole before anything of the new one starts.
+    Whole,
+    /// Its host turns it into the new one, and leaves alone what is the same in both.
+    InPlace,
+}
+
 /// What an app wants of one of its groups.
 #[derive(Clone, Debug)]
 pub struct Group {
@@ -144,7 +153,7 @@ pub struct Group {
     /// Healthy instances that draining and moving leave in place.
     pub min_healthy: u32,
     /// Slots to be filled afresh, because what fills them is outdated.
-    pub renew: BTreeSet<Slot>,
+    pub renew: BTreeMap<Slot, Renewal>,
     /// What fills such a slot stops before the new one starts.
     pub renew_stops_first: bool,
     /// Most slots that move at one time when hosts are drained or the mesh is rebalanced.
@@ -179,7 +188,7 @@ impl Group {
             failover: Failover::default(),
             max_per_host: None,
             min_healthy: 0,
-            renew: BTreeSet::new(),
+            renew: BTreeMap::new(),
             renew_stops_first: false,
             max_moving: 1,
             max_reschedules: 0,

@@ -12,7 +12,7 @@ pub use allocation::{Allocation, AllocationState, Wanted};
 pub use constraint::{Attribute, Constraint, InvalidConstraint, Operator};
 pub use gpu::{Gpu, GpuCount, GpuDemand};
 pub use group::{
-    Failover, Group, Image, MAX_REPLICAS, Mode, Priority, Reservations, Tier, Toleration, Volume,
+    Failover, Group, Image, MAX_REPLICAS, Mode, Priority, Renewal, Reservations, Tier, Toleration, Volume,
 };
 pub use host::{Host, HostState, Platform, Role, Taint};
 pub use policy::{Policy, Rebalance, Storm};

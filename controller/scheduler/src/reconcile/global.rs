@@ -50,7 +50,7 @@ impl Planner<'_> {
             self.count_stopped(team, held);
         } else if host.departs() {
             self.leave(team, held);
-        } else if team.group.renew.contains(&slot) {
+        } else if team.group.renew.contains_key(&slot) {
             // One on each host: there is no second place to start first.
             self.stop(team, held, StopWhy::Outdated);
             self.count_stopped(team, held);

@@ -72,7 +72,9 @@ impl<'a> Planner<'a> {
                 Step::Place { placement, .. } | Step::Move { placement, .. } => {
                     (&placement.group, self.index.host_ix(placement.host.id))
                 }
-                Step::Stop { allocation, .. } | Step::Lose { allocation, .. } => (&allocation.group, None),
+                Step::Stop { allocation, .. }
+                | Step::Lose { allocation, .. }
+                | Step::Renew { allocation, .. } => (&allocation.group, None),
             };
             planned.entry(group.clone()).or_default().push(starts_on);
         }
@@ -86,7 +88,9 @@ impl<'a> Planner<'a> {
             .steps
             .iter()
             .filter_map(|step| match step {
-                Step::Stop { allocation, .. } | Step::Lose { allocation, .. } => Some(allocation.id),
+                Step::Stop { allocation, .. }
+                | Step::Lose { allocation, .. }
+                | Step::Renew { allocation, .. } => Some(allocation.id),
                 Step::Move { from, .. } => Some(from.id),
                 Step::Place { .. } => None,
             })

@@ -14,7 +14,7 @@ impl Planner<'_> {
         // Nearly every slot of nearly every plan.
         if let [held] = slot
             && held.allocation.state == AllocationState::Healthy
-            && !team.group.renew.contains(&held.allocation.slot)
+            && !team.group.renew.contains_key(&held.allocation.slot)
             && held.host.is_some_and(|ix| {
                 let host = self.index.host(ix);
                 !host.state.is_down() && !host.departs()
@@ -49,7 +49,7 @@ impl Planner<'_> {
         let Some(keeper) = keeper.map(|place| older[place]) else {
             return self.settle_running(team, current);
         };
-        if team.group.renew.contains(&current.allocation.slot) {
+        if team.group.renew.contains_key(&current.allocation.slot) {
             // It was to take over and is outdated before it could. What it was to take over from may be what is wanted
             // now; if that is outdated as well, it is renewed once it is the newest.
             return self.stop(team, current, StopWhy::Outdated);
@@ -96,7 +96,7 @@ impl Planner<'_> {
         let departs = held.host.is_some_and(|ix| self.index.host(ix).departs());
         if departs {
             self.depart(team, held);
-        } else if team.group.renew.contains(&held.allocation.slot) {
+        } else if team.group.renew.contains_key(&held.allocation.slot) {
             self.renew(team, held);
         } else if held.allocation.state == AllocationState::Failed {
             self.retry(team, held);

@@ -22,6 +22,10 @@ pub(super) fn carry_out(problem: &Problem, plan: &Plan) -> Problem {
                 }
             }
             Step::Place { placement, .. } | Step::Move { placement, .. } => mint(&mut after, placement),
+            Step::Renew { allocation, placement } => {
+                let fresh = minted(&after, placement, allocation.id);
+                *find(&mut after, allocation) = fresh;
+            }
         }
     }
     after
@@ -31,7 +35,7 @@ pub(super) fn carry_out(problem: &Problem, plan: &Plan) -> Problem {
 fn answer_renewal(problem: &mut Problem, step: &Step) {
     let slot = match step {
         Step::Lose { .. } => return,
-        Step::Stop { allocation, .. } => allocation.slot,
+        Step::Stop { allocation, .. } | Step::Renew { allocation, .. } => allocation.slot,
         Step::Place { placement, .. } | Step::Move { placement, .. } => placement.slot,
     };
     for group in problem.groups.iter_mut().filter(|group| group.key == *step.group()) {
@@ -45,11 +49,16 @@ fn find<'a>(problem: &'a mut Problem, reference: &AllocationRef) -> &'a mut Allo
 }
 
 fn mint(problem: &mut Problem, placement: &Placement) {
+    let newest = problem.allocations.iter().map(|allocation| allocation.id.0.as_u128()).max().unwrap_or(0);
+    let allocation = minted(problem, placement, AllocationId::from_u128(newest + 1));
+    problem.allocations.push(allocation);
+}
+
+fn minted(problem: &Problem, placement: &Placement, id: AllocationId) -> Allocation {
     let group =
         problem.groups.iter().find(|group| group.key == placement.group).expect("a group of the problem");
-    let newest = problem.allocations.iter().map(|allocation| allocation.id.0.as_u128()).max().unwrap_or(0);
-    let allocation = Allocation {
-        id: AllocationId::from_u128(newest + 1),
+    Allocation {
+        id,
         group: placement.group.clone(),
         slot: placement.slot,
         host: placement.host.id,
@@ -60,6 +69,5 @@ fn mint(problem: &mut Problem, placement: &Placement) {
         reservations: group.reservations,
         ports: group.ports.clone(),
         gpus: placement.gpus.clone(),
-    };
-    problem.allocations.push(allocation);
+    }
 }

@@ -7,7 +7,7 @@
 //! group NAME [replicas=|global] [exclusive] [cpus= memory= port=[IP:]N[/udp] constraint= region= spread=
 //!            tolerate=k[:v] volume=NAME[:SLOT:HOST] image= local-image= platform= critical tier= after=GROUP
 //!            failover= per-host= min-healthy= max-moving= retries= failed=SLOT:HOST epoch-floor=
-//!            renew=SLOT renew-stops-first
+//!            renew=SLOT renew-in-place=SLOT renew-stops-first
 //!            gpus=N|all gpu-model= gpu-memory= gpu-share=]
 //! alloc GROUP#SLOT[@EPOCH] on HOST STATE [told-to-stop] [pinned] [gpu=ID[:SHARE[:MEMORY]]]
 //! policy [storm-percent= storm-hosts= max-moving= rebalance=MOVES[:GAIN]]
@@ -197,7 +197,8 @@ fn group(text: &str, names: &BTreeMap<String, HostId>) -> Group {
             }
             "per-host" => group.max_per_host = Some(number(value)),
             "min-healthy" => group.min_healthy = number(value),
-            "renew" => drop(group.renew.insert(Slot::Replica(number(value)))),
+            "renew" => drop(group.renew.insert(Slot::Replica(number(value)), Renewal::Whole)),
+            "renew-in-place" => drop(group.renew.insert(Slot::Replica(number(value)), Renewal::InPlace)),
             "renew-stops-first" => group.renew_stops_first = true,
             "max-moving" => group.max_moving = number(value),
             "retries" => group.max_reschedules = number(value),

@@ -31,10 +31,15 @@ fn check(mesh: &str, expected: &str) {
     assert_settles(&problem, &plan);
 }
 
-/// A plan that has been carried out leaves nothing to do.
+/// A plan that has been carried out leaves nothing to do. What is renewed in place may need less than before, and something
+/// else may wait for just that: then the next plan leaves nothing to do.
 fn assert_settles(problem: &Problem, plan: &Plan) {
-    let after = carry_out(problem, plan);
-    let again = crate::plan(&after);
+    let mut after = carry_out(problem, plan);
+    let mut again = crate::plan(&after);
+    if plan.steps.iter().any(|step| matches!(step, crate::Step::Renew { .. })) {
+        after = carry_out(&after, &again);
+        again = crate::plan(&after);
+    }
     assert!(again.is_empty(), "carried out, the plan\n{plan}\nleaves\n{again}");
 }
 

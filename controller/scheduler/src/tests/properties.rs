@@ -15,8 +15,17 @@ fn host(problem: &Problem, id: HostId) -> &Host {
 fn placements(plan: &Plan) -> impl Iterator<Item = &Placement> {
     plan.steps.iter().filter_map(|step| match step {
         Step::Place { placement, .. } | Step::Move { placement, .. } => Some(placement),
-        Step::Lose { .. } | Step::Stop { .. } => None,
+        Step::Lose { .. } | Step::Stop { .. } | Step::Renew { .. } => None,
     })
+}
+
+/// What may take more of its host than before.
+fn takers(plan: &Plan) -> impl Iterator<Item = &Placement> {
+    let renewed = plan.steps.iter().filter_map(|step| match step {
+        Step::Renew { placement, .. } => Some(placement),
+        _ => None,
+    });
+    placements(plan).chain(renewed)
 }
 
 fn group<'a>(problem: &'a Problem, key: &GroupKey) -> &'a Group {
@@ -53,13 +62,13 @@ proptest! {
     fn nothing_goes_over_capacity(problem in problem()) {
         let plan = plan(&problem);
         let after = carry_out(&problem, &plan);
-        for id in placements(&plan).map(|placement| placement.host.id).collect::<BTreeSet<_>>() {
+        for id in takers(&plan).map(|placement| placement.host.id).collect::<BTreeSet<_>>() {
             let host = host(&after, id);
             let here = || after.allocations.iter().filter(|one| one.host == id && takes(one));
             let cpus: u64 = here().map(|one| one.reservations.millicores).sum();
             let memory: u64 = here().map(|one| one.reservations.memory).sum();
             // A host may have been too full before; a placement that reserves something must not be on it.
-            for placement in placements(&plan).filter(|placement| placement.host.id == id) {
+            for placement in takers(&plan).filter(|placement| placement.host.id == id) {
                 let asks = group(&after, &placement.group).reservations;
                 prop_assert!(asks.millicores == 0 || cpus + host.foreign_millicores <= host.millicores);
                 prop_assert!(asks.memory == 0 || memory + host.foreign_memory <= host.memory);
@@ -71,7 +80,7 @@ proptest! {
     fn a_port_and_a_card_have_one_owner(problem in problem()) {
         let plan = plan(&problem);
         let after = carry_out(&problem, &plan);
-        for placement in placements(&plan) {
+        for placement in takers(&plan) {
             let host = host(&after, placement.host.id);
             let group = group(&after, &placement.group);
             let others = || {
@@ -102,7 +111,7 @@ proptest! {
     fn no_host_runs_more_of_a_group_than_it_may(problem in problem()) {
         let plan = plan(&problem);
         let after = carry_out(&problem, &plan);
-        for placement in placements(&plan) {
+        for placement in takers(&plan) {
             let Some(limit) = group(&problem, &placement.group).max_per_host else { continue };
             let here = after.allocations.iter().filter(|one| {
                 one.group == placement.group && one.host == placement.host.id && takes(one)
@@ -212,7 +221,7 @@ proptest! {
                     let global = matches!(step, Step::Stop { allocation, .. } if matches!(allocation.slot, Slot::Host(_)));
                     prop_assert!(is_down(&problem, host.id) || global, "{step}");
                 }
-                Step::Move { .. } => prop_assert!(false, "{step}"),
+                Step::Move { .. } | Step::Renew { .. } => prop_assert!(false, "{step}"),
                 Step::Place { placement, .. } => {
                     let same = |one: &Allocation| one.group == placement.group && one.slot == placement.slot;
                     let was = problem.allocations.iter().find(|one| same(one));

@@ -4,7 +4,7 @@ use crate::problem::*;
 use crate::{AllocationId, GpuGrant, GroupKey, Slot};
 use omni_common::clock::Time;
 use omni_common::ids::HostId;
-use proptest::collection::{btree_map, btree_set, vec};
+use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -158,7 +158,8 @@ fn group() -> impl Strategy<Value = Group> {
     );
     let limits =
         (0_u32..3, 0_u32..3, 0_u32..2, btree_map(slot(), vec(host_id(), 0..3), 0..2), vec(0..GROUPS, 0..2));
-    let renewal = (btree_set(slot(), 0..2), any::<bool>());
+    let way = prop_oneof![Just(Renewal::Whole), Just(Renewal::InPlace)];
+    let renewal = (btree_map(slot(), way, 0..2), any::<bool>());
     (shape, wishes, limits, renewal).prop_map(|(shape, wishes, limits, renewal)| {
         let mut group = Group::new(key(0));
         (group.renew, group.renew_stops_first) = renewal;

@@ -5,8 +5,8 @@ use super::moves;
 use super::records::{EventDraft, emit};
 use crate::state::command::{PlanStep, Proposal, Refusal, RefusalCode, Reply};
 use crate::state::model::{
-    Allocation, App, AppKey, Deployment, DeploymentState, Drain, Goal, GpuGrant, HostStatus, MAX_FAILURES,
-    Mode, OldDataKey, State,
+    Allocation, App, AppKey, Deployment, DeploymentState, Drain, Goal, GpuGrant, Group, HostStatus,
+    MAX_FAILURES, Mode, OldDataKey, State,
 };
 use omni_common::clock::Time;
 use omni_common::domain::AllocationState;
@@ -64,6 +64,7 @@ fn carry_out(state: &mut State, step: &PlanStep, proposal: &Proposal) -> Option<
             }
             Some(())
         }
+        PlanStep::Renew { id, release, gpus } => renew(state, *id, *release, gpus, at),
         PlanStep::Forget { app } => {
             let gone = state.allocations_of(app).next().is_none();
             gone.then(|| forget(state, app, at))
@@ -86,6 +87,61 @@ fn place(
     let app = state.apps.get(key).cloned()?;
     let wanted = app.releases.get(&release).and_then(|release| release.groups.get(group))?;
     let name = state.hosts.get(&host).map(|host| host.name.clone())?;
+    if !may_start(state, &app, wanted, (group, slot), host, None) {
+        return None;
+    }
+    let allocation = Allocation {
+        release,
+        exclusive: wanted.exclusive,
+        run: true,
+        why: why.to_owned(),
+        gpus: gpus.to_vec(),
+        ..told(state, id, &app, (group, slot), host, at)
+    };
+    lives_at(state, &app, wanted, (group, slot), host);
+    let message = format!("{key}: {group} {slot} of release {release} goes to {name}: {why}");
+    emit(state, at, of(&allocation, "allocation.placed", message));
+    insert(state, allocation);
+    Some(())
+}
+
+/// Turns an instance into one of another release where it is. Its host leaves alone what is the same in both.
+fn renew(state: &mut State, id: AllocationId, release: u64, gpus: &[GpuGrant], at: Time) -> Option<()> {
+    let found = state.allocations.get(&id).filter(|found| found.counts()).cloned()?;
+    let app = state.apps.get(&found.app).cloned()?;
+    let wanted = app.releases.get(&release).and_then(|release| release.groups.get(&found.group))?;
+    let place = (found.group.as_str(), found.slot);
+    if !may_start(state, &app, wanted, place, found.host, Some(id)) {
+        return None;
+    }
+    let allocation = Allocation {
+        exclusive: wanted.exclusive,
+        run: true,
+        release,
+        why: found.why.clone(),
+        gpus: gpus.to_vec(),
+        ..told(state, id, &app, place, found.host, at)
+    };
+    lives_at(state, &app, wanted, place, found.host);
+    let name = state.hosts.get(&found.host).map_or("a removed host", |host| host.name.as_str());
+    let message =
+        format!("{}: {} {} on {name} becomes one of release {release}", found.app, found.group, found.slot);
+    emit(state, at, of(&allocation, "allocation.renewed", message));
+    insert(state, allocation);
+    Some(())
+}
+
+/// Whether an instance may begin on a host: nothing else writes to its data or runs in its place, and that data is not on
+/// its way out. `own` is what it is made of, when that is there already.
+fn may_start(
+    state: &State,
+    app: &App,
+    wanted: &Group,
+    (group, slot): (&str, u32),
+    host: HostId,
+    own: Option<AllocationId>,
+) -> bool {
+    let key = &app.key;
     let same_slot = |other: &Allocation| match wanted.mode {
         // Each host is a slot of its own.
         Mode::Global => other.host == host,
@@ -97,38 +153,29 @@ fn place(
         |other: &Allocation| state.hosts.get(&other.host).is_some_and(|host| host.status != HostStatus::Down);
     let of_slot = |other: &Allocation| other.group == group && same_slot(other);
     let of_data = |other: &Allocation| app.shares_data(wanted, (slot, host), other);
-    let in_the_way = |other: &Allocation| may_run(other) && (of_slot(other) || of_data(other));
+    let in_the_way =
+        |other: &Allocation| Some(other.id) != own && may_run(other) && (of_slot(other) || of_data(other));
     if wanted.exclusive && state.allocations_of(key).any(|other| in_the_way(other)) {
-        return None;
+        return false;
     }
     // Whoever removes old data removes all that the host has of the instance.
     let old = OldDataKey { app: key.clone(), instance: (group.to_owned(), slot), host };
-    if state.old_data.get(&old).is_some_and(|old| old.going)
-        || state.open_move(key).is_some_and(|open| open.holds(group))
-    {
-        return None;
+    !(state.old_data.get(&old).is_some_and(|old| old.going)
+        || state.open_move(key).is_some_and(|open| open.holds(group)))
+}
+
+/// Notes where the data of an instance lives from now on.
+fn lives_at(state: &mut State, app: &App, wanted: &Group, (group, slot): (&str, u32), host: HostId) {
+    if wanted.volumes.is_empty() {
+        return;
     }
-    let allocation = Allocation {
-        release,
-        exclusive: wanted.exclusive,
-        run: true,
-        why: why.to_owned(),
-        gpus: gpus.to_vec(),
-        ..told(state, id, &app, (group, slot), host, at)
-    };
-    if !wanted.volumes.is_empty() {
-        let mut app = App::clone(&app);
-        let homes = app.homes.entry((group.to_owned(), slot)).or_default();
-        if wanted.mode != Mode::Global {
-            homes.clear();
-        }
-        homes.insert(host);
-        put(state, app);
+    let mut app = app.clone();
+    let homes = app.homes.entry((group.to_owned(), slot)).or_default();
+    if wanted.mode != Mode::Global {
+        homes.clear();
     }
-    let message = format!("{key}: {group} {slot} of release {release} goes to {name}: {why}");
-    emit(state, at, of(&allocation, "allocation.placed", message));
-    insert(state, allocation);
-    Some(())
+    homes.insert(host);
+    put(state, app);
 }
 
 /// Sends somebody to data that goes, with its app or because it is old: an allocation that never ran, and that is over when

@@ -206,4 +206,13 @@ pub enum PlanStep {
         /// Which app.
         app: AppKey,
     },
+    /// Has an instance's host turn it into one of another release.
+    Renew {
+        /// Which.
+        id: AllocationId,
+        /// Of which release it is to be.
+        release: u64,
+        /// Cards of the host for it.
+        gpus: Vec<GpuGrant>,
+    },
 }

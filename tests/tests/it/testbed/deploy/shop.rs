@@ -168,7 +168,15 @@ fn it_serves_and_is_shown(bed: &Testbed, mesh: &Mesh<'_>, home: &str) -> Result<
 fn a_second_release_keeps_the_data(bed: &Testbed, mesh: &Mesh<'_>, shop: &Project, home: &str) -> Result<()> {
     let plan = mesh.omni().run(shop.deploy(&["--plan", "--set", "WORD=two"]))?;
     ensure!(plan.code == Some(10), "{plan:#?}");
-    says(&plan.stdout, &["a new release after release 1", "services.web.environment.WORD", "outdated"])?;
+    says(
+        &plan.stdout,
+        &["a new release after release 1", "services.web.environment.WORD", "what differs is replaced"],
+    )?;
+    let stores = ["shop-db-1", "shop-redis-1"];
+    let ids = || {
+        bed.host(home).docker(["inspect", "--format", "{{.Id}} {{.State.StartedAt}}", stores[0], stores[1]])
+    };
+    let before = ids()?;
     let begun = Instant::now();
     mesh.deploy(shop, &["--set", "WORD=two", "--note", "the second"])?.done()?;
     took("a second release", begun.elapsed());
@@ -178,6 +186,7 @@ fn a_second_release_keeps_the_data(bed: &Testbed, mesh: &Mesh<'_>, shop: &Projec
         visit(bed, home)?
     );
     ensure!(sql(bed, home, "select what from sales")? == "a hat");
+    ensure!(ids()? == before, "what did not change was not stopped");
     let app = mesh.await_settled("shop", 2)?;
     ensure!(hosts_of(&app).contains(home), "its data keeps it where it is: {}", told(&app));
     let diff = mesh.omni().run(["diff", "shop", "1", "2"])?.done()?;
@@ -261,8 +270,8 @@ fn all_of_it_was_told(mesh: &Mesh<'_>) -> Result<()> {
     let events: Vec<Event> =
         all.into_iter().filter(|event| event.data.get("app").is_some_and(|app| app == "shop")).collect();
     let first = ["release.created", "deployment.started", "allocation.placed", "allocation.healthy"];
-    let second = ["deployment.done", "release.created", "deployment.started", "allocation.stopping"];
-    let renewed = ["allocation.stopped", "allocation.placed", "allocation.healthy", "deployment.done"];
+    let second = ["deployment.done", "release.created", "deployment.started", "allocation.renewed"];
+    let renewed = ["allocation.healthy", "deployment.done"];
     let bad = ["release.created", "deployment.started", "allocation.failed", "deployment.failed"];
     let back = ["deployment.started", "allocation.healthy", "deployment.done"];
     let life =
