@@ -165,7 +165,8 @@ impl SimEngine {
         let changed = *here != before;
         drop(here);
         self.reports.update(waiting);
-        for (_, known) in gone {
+        // What made way for a newer form of itself is not over: that form has been told of.
+        for (_, known) in gone.into_iter().filter(|(id, _)| !wishes.iter().any(|wish| wish.allocation.id == *id)) {
             self.reports.conclude(report(&known.allocation, AllocationState::Stopped, None));
         }
         if changed {
