@@ -426,7 +426,7 @@ pub const KEYS: &[Key] = &[
     yes("configs.*.environment"),
     says(
         "configs.*.external",
-        "read, and refused by a deploy when a service uses it: give the content instead",
+        "kept as the platform's secret `app/ENVIRONMENT/APP/NAME`, or else `env/ENVIRONMENT/NAME`; its content is taken with the release",
     ),
     says("configs.*.external.name", "the older way to write `name`"),
     yes("configs.*.file"),

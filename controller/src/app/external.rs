@@ -1,70 +1,74 @@
 //! Secrets and configs that a compose file calls external.
 //!
-//! Secrets are taken into the release by value when it is made: a release never changes, so a rollback brings back the value
-//! that it ran with, and a new value comes with the next deploy, which its plan shows. An app has access to the secrets of its
+//! Both are kept as the platform's secrets; what a file calls a config is a file like others on hosts, and a secret lies in
+//! memory only. They are taken into the release by value when it is made: a release never changes, so a rollback brings back
+//! the value that it ran with, and a new value comes with the next deploy, which its plan shows. An app has access to the secrets of its
 //! own folder and to those of its environment's, whoever deploys it: no file can ask for the password of a repository.
 
 use super::{App, AppError};
 use crate::state::{AppKey, State, secret_context};
 use omni_common::domain::SecretName;
 use omni_common::domain::app::{
-    AppSpec, ConfigSource, ContentDigest, FileOrigin, FileRef, PackedFile, SecretSource,
+    AppSpec, ConfigSource, ContentDigest, FileMount, FileOrigin, FileRef, PackedFile, SecretSource, Service,
 };
 use omni_compose::Reading;
 use std::collections::BTreeSet;
 
-/// Permission bits where the file says nothing: Compose's default for secrets.
+/// Permission bits where the file says nothing: Compose's default for both.
 const MODE: u32 = 0o444;
 
 impl App {
-    /// Puts the values of external secrets in their places. Those that no service uses stay as they are.
-    pub(super) fn take_external_secrets(
+    /// Puts the values of external secrets and configs in their places. Those that no service uses stay as they are.
+    pub(super) fn take_external(
         &self,
         state: &State,
         app: &AppKey,
         reading: &mut Reading,
     ) -> Result<(), AppError> {
-        no_external_configs(&reading.spec)?;
-        for key in used(&reading.spec) {
-            let Some(SecretSource::External(known_as)) = reading.spec.secrets.get(&key) else { continue };
-            let (name, sealed) = find(state, app, known_as)?;
-            let bytes = self.cluster_key.open(&secret_context(&name), sealed).map_err(AppError::Secret)?;
-            let digest = ContentDigest::of(&bytes);
-            let content = FileRef { digest: digest.clone(), size: bytes.len() as u64, mode: MODE };
-            let packed = PackedFile {
-                content,
-                origin: FileOrigin::Secret(name.to_string()),
-                labels: Default::default(),
-            };
-            reading.files.insert(digest.clone(), bytes.to_vec());
-            reading.sensitive.insert(digest);
-            reading.spec.secrets.insert(key, SecretSource::Packed(packed));
+        for key in used(&reading.spec, |service| &service.secrets) {
+            if let Some(SecretSource::External(known_as)) = reading.spec.secrets.get(&key).cloned() {
+                let packed = self.take(state, app, ("secrets", &known_as), reading)?;
+                reading.spec.secrets.insert(key, SecretSource::Packed(packed));
+            }
+        }
+        for key in used(&reading.spec, |service| &service.configs) {
+            if let Some(ConfigSource::External(known_as)) = reading.spec.configs.get(&key).cloned() {
+                let packed = self.take(state, app, ("configs", &known_as), reading)?;
+                reading.spec.configs.insert(key, ConfigSource::Packed(packed));
+            }
         }
         Ok(())
     }
-}
 
-/// Names in the file of the secrets that services use.
-fn used(spec: &AppSpec) -> BTreeSet<String> {
-    spec.services.values().flat_map(|service| &service.secrets).map(|mount| mount.source.clone()).collect()
-}
-
-/// Nothing keeps configs by themselves.
-fn no_external_configs(spec: &AppSpec) -> Result<(), AppError> {
-    let mounts = spec.services.values().flat_map(|service| &service.configs);
-    let mut external =
-        mounts.filter(|mount| matches!(spec.configs.get(&mount.source), Some(ConfigSource::External(_))));
-    match external.next() {
-        None => Ok(()),
-        Some(mount) => Err(AppError::invalid(
-            format!("configs.{}", mount.source),
-            "it is external, and omni keeps no configs by themselves: give its content with `file:` or `content:`, or make it a secret",
-        )),
+    /// Adds the newest value to what travels with the release. It stays sealed, as it was.
+    fn take(
+        &self,
+        state: &State,
+        app: &AppKey,
+        (section, known_as): (&str, &str),
+        reading: &mut Reading,
+    ) -> Result<PackedFile, AppError> {
+        let (name, sealed) = find(state, app, (section, known_as))?;
+        let bytes = self.cluster_key.open(&secret_context(&name), sealed).map_err(AppError::Secret)?;
+        let digest = ContentDigest::of(&bytes);
+        let content = FileRef { digest: digest.clone(), size: bytes.len() as u64, mode: MODE };
+        reading.files.insert(digest.clone(), bytes.to_vec());
+        reading.sensitive.insert(digest);
+        Ok(PackedFile { content, origin: FileOrigin::Secret(name.to_string()), labels: Default::default() })
     }
 }
 
+/// Names in the file of the secrets or configs that services use.
+fn used(spec: &AppSpec, of: impl Fn(&Service) -> &Vec<FileMount>) -> BTreeSet<String> {
+    spec.services.values().flat_map(of).map(|mount| mount.source.clone()).collect()
+}
+
 /// The newest value of a secret: of the app's folder, or else of its environment's.
-fn find<'a>(state: &'a State, app: &AppKey, known_as: &str) -> Result<(SecretName, &'a [u8]), AppError> {
+fn find<'a>(
+    state: &'a State,
+    app: &AppKey,
+    (section, known_as): (&str, &str),
+) -> Result<(SecretName, &'a [u8]), AppError> {
     let AppKey { environment, name } = app;
     let places = [format!("app/{environment}/{name}/{known_as}"), format!("env/{environment}/{known_as}")];
     for place in &places {
@@ -78,5 +82,5 @@ fn find<'a>(state: &'a State, app: &AppKey, known_as: &str) -> Result<(SecretNam
     let detail = format!(
         "`{known_as}` is external, and there is no such secret: put it with `omni secrets put {own}`, or with `omni secrets put {shared}` for every app of the environment"
     );
-    Err(AppError::invalid(format!("secrets.{known_as}"), detail))
+    Err(AppError::invalid(format!("{section}.{known_as}"), detail))
 }

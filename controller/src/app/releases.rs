@@ -173,7 +173,7 @@ impl App {
         Ok(diff(&one, &other))
     }
 
-    /// Reads what is to be deployed, with the secrets that it calls external.
+    /// Reads what is to be deployed, with the secrets and configs that it calls external.
     fn read_for(
         &self,
         state: &State,
@@ -192,7 +192,7 @@ impl App {
         let key = AppKey { environment: environment.to_owned(), name: reading.spec.name.clone() };
         call.check_app(&key)?;
         builds::take_built(environment, &mut reading, &body.project.built)?;
-        self.take_external_secrets(state, &key, &mut reading)?;
+        self.take_external(state, &key, &mut reading)?;
         let wanted = state.apps.get(&key).and_then(|app| app.wanted());
         match taking {
             Some(taking) => {

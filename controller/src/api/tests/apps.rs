@@ -119,6 +119,28 @@ async fn external_secrets_come_from_the_app_and_its_environment() {
     assert_eq!(packed.content.digest, omni_common::domain::app::ContentDigest::of(b"key-4"));
 }
 
+#[tokio::test]
+async fn external_configs_come_from_the_same_places() {
+    let site = Site::new();
+    let compose = "name: shop\nservices:\n  web:\n    image: web:1\n    configs: [page]\nconfigs:\n  page: {external: true}\n  unused: {external: true}\n";
+    let file = json!({"content": STANDARD.encode(compose)});
+    let body = json!({"project": {"compose": ["compose.yaml"], "files": {"compose.yaml": file}}});
+    let refused = site.post("/api/v1/apps", body.clone()).await;
+    assert_eq!(refused.status, 400, "{}", refused.text());
+    let text = refused.text();
+    assert!(text.contains("configs.page") && text.contains("omni secrets put app/default/shop/page"), "{text}");
+
+    let path = "/api/v1/secrets/app%2Fdefault%2Fshop%2Fpage";
+    let put = site.call(Method::PUT, path, ApiRole::Admin, Some(json!({"value": "words"}))).await;
+    assert!(put.status.is_success(), "{}", put.text());
+    assert_eq!(site.post("/api/v1/apps", body).await.ok::<AppView>().release, 1);
+    let release = site.get("/api/v1/apps/default/shop/releases/1").await;
+    let spec = release.ok::<omni_common::domain::app::AppSpec>();
+    let taken = spec.configs.get("page").expect("it is used");
+    let omni_common::domain::app::ConfigSource::Packed(packed) = taken else { panic!("{taken:?}") };
+    assert_eq!(packed.content.digest, omni_common::domain::app::ContentDigest::of(b"words"));
+}
+
 /// What is to be built is told with the names that the images get; only under these, and only for what says how to build it,
 /// they are taken.
 #[tokio::test]
