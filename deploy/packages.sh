@@ -50,6 +50,8 @@ nsenter util-linux required
 /usr/share/doc/busybox-static busybox-static required
 shellcheck shellcheck required
 faketime faketime required
+docker-registry docker-registry required
+htpasswd apache2-utils required
 LIST
   needs_browser
   needs_restic

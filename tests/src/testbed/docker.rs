@@ -47,6 +47,8 @@ pub(super) fn start(run: &Run, host: &Machine, name: &str, dir: &Path) -> Result
         .arg("--data-root")
         .arg(dir.join("docker"))
         .args(["--cgroup-parent", &run.cgroup(name)])
+        // A registry of a test's own has no certificate.
+        .args(["--insecure-registry", super::network::SUBNET])
         // systemd's cgroup driver would put all hosts' containers under the machine's one systemd.
         .args(["--exec-opt", "native.cgroupdriver=cgroupfs"]);
     let log = format!("{name}-dockerd");

@@ -11,6 +11,8 @@ use super::run::Run;
 
 /// All hosts are in this network; it exists in their network spaces only.
 const PREFIX: &str = "10.77.0";
+/// The same as engines write networks.
+pub(super) const SUBNET: &str = "10.77.0.0/24";
 /// Host number 1 has address .11.
 const FIRST_ADDRESS: usize = 10;
 /// What still fits an address ending, with room to spare.

@@ -20,6 +20,7 @@ mod moves;
 mod offline;
 mod protection;
 mod recovery;
+mod registry;
 mod returns;
 mod revoked;
 

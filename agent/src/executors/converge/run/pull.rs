@@ -11,6 +11,7 @@ use bollard::models::CreateImageInfo;
 use futures_util::StreamExt;
 use futures_util::stream::{BoxStream, Peekable};
 use omni_common::clock::Time;
+use omni_common::domain::Registry;
 use omni_common::domain::app::PullPolicy;
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -33,6 +34,9 @@ const NO_SUCH_IMAGE: &[&str] = &[
     "invalid reference",
     "no matching manifest",
 ];
+
+/// Words by which an engine or a registry says that it wants another login.
+const NOT_LET_IN: &[&str] = &["no basic auth credentials", "unauthorized", "authentication required"];
 
 /// An image that is needed.
 #[derive(Clone, Copy)]
@@ -178,9 +182,15 @@ fn explain(image: &str, error: DockerError) -> Fault {
             "the image {image} cannot be pulled: the disk of this host is full ({text})"
         ));
     }
+    let says = |words: &[&str]| words.iter().any(|words| text.contains(words));
     let reason = format!("the image {image} cannot be pulled: {text}");
-    let lasting =
-        matches!(error, DockerError::NotFound(_)) || NO_SUCH_IMAGE.iter().any(|words| text.contains(words));
+    if says(NOT_LET_IN) {
+        let registry = Registry::of_image(image);
+        return Fault::lasting(format!(
+            "{reason}; tell hosts its login with `omni registry login {registry} --user NAME`"
+        ));
+    }
+    let lasting = matches!(error, DockerError::NotFound(_)) || says(NO_SUCH_IMAGE);
     if lasting { Fault::lasting(reason) } else { Fault::passing(reason) }
 }
 
@@ -244,6 +254,8 @@ mod tests {
         let full = explain("web:9", refused("write /var/lib/docker/tmp: no space left on device"));
         assert!(!full.lasting && full.reason.contains("the disk of this host is full"), "{full:?}");
         assert!(!explain("web:9", refused("dial tcp: i/o timeout")).lasting);
+        let barred = explain("registry.lan:5000/web:9", refused("no basic auth credentials"));
+        assert!(barred.lasting && barred.reason.contains("omni registry login registry.lan:5000 "), "{barred:?}");
     }
 
     #[test]
