@@ -26,13 +26,13 @@ impl SmallDisk {
         Ok(Self(at.to_owned()))
     }
 
-    /// Leaves no room.
+    /// Leaves no room, and takes what has come free since the last time.
     fn fill(&self) -> Result<()> {
         let mut command = Command::new("dd");
         command
             .arg("if=/dev/zero")
             .arg(format!("of={}", self.filler().display()))
-            .args(["bs=64k", "status=none"]);
+            .args(["bs=4k", "oflag=append", "conv=notrunc", "status=none"]);
         // It ends with "no space left", which is what it is for.
         mesh::run(command).map(drop)
     }
@@ -97,10 +97,14 @@ fn one_full_disk_is_borne(mesh: &Mesh<'_>, disks: &[SmallDisk]) -> Result<()> {
 }
 
 fn all_full_disks_refuse_in_words(mesh: &Mesh<'_>, disks: &[SmallDisk]) -> Result<()> {
-    disks.iter().try_for_each(SmallDisk::fill)?;
-    // The log's file has room of its own, and makes some by compaction: it takes many writes to use that up.
+    // The log's file has room of its own: it takes many writes to use that up. What a compaction gives back is taken by
+    // whoever fills these disks, or writes might go on for ever.
     let refused = eventually("writes are refused for want of room", SOON, || {
-        burst(mesh).err().map(|error| error.to_string()).filter(|error| error.contains("No space left"))
+        let full = disks.iter().try_for_each(SmallDisk::fill).and_then(|()| burst(mesh));
+        full.err().map(|error| error.to_string()).filter(|error| {
+            eprintln!("a burst ended: {error}");
+            error.contains("No space left")
+        })
     })?;
     eprintln!("with all disks full: {refused}");
     let hosts = mesh.omni().run(["--stale", "hosts"])?.done()?;
