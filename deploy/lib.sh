@@ -20,7 +20,12 @@ else
   BOLD='' DIM='' RED='' YELLOW='' PLAIN=''
 fi
 
-step() { printf '%s==>%s %s\n' "$BOLD" "$PLAIN" "$*" >&2; }
+# Says what begins, and from the first minute on how long this script has run.
+step() {
+  local since=''
+  [ "$SECONDS" -lt 60 ] || since=" ($((SECONDS / 60)) min $((SECONDS % 60)) s)"
+  printf '%s==>%s %s%s%s%s\n' "$BOLD" "$PLAIN" "$*" "$DIM" "$since" "$PLAIN" >&2
+}
 note() { printf '    %s%s%s\n' "$DIM" "$*" "$PLAIN" >&2; }
 warn() { printf '%swarning:%s %s\n' "$YELLOW" "$PLAIN" "$*" >&2; }
 die() {
@@ -29,6 +34,9 @@ die() {
 }
 
 have() { command -v "$1" >/dev/null 2>&1; }
+# linked COMMAND…: has a quick linker do the linking of COMMAND where there is one. Nothing else changes, so what is built with
+# and without is the same to cargo.
+linked() { if have mold; then mold -run "$@"; else "$@"; fi; }
 is_root() { [ "$(id -u)" -eq 0 ]; }
 systemd_runs() { [ -d /run/systemd/system ]; }
 

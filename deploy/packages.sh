@@ -49,6 +49,7 @@ ip iproute2 required
 nsenter util-linux required
 /usr/share/doc/busybox-static busybox-static required
 shellcheck shellcheck required
+mold mold optional
 faketime faketime required
 docker-registry docker-registry required
 htpasswd apache2-utils required

@@ -17,18 +17,36 @@ else
   warn "the dashboard is not built or checked: it takes Node 20.19 or later"
 fi
 "$REPO/deploy/verify.sh"
-step "platform: catalogue, stacks, alerts, dashboards, set-up"
-# A file stays with one worker, because what it starts is shared by its tests.
-"$REPO/.omni-test/venv/bin/pytest" -q -n 2 --dist loadfile --durations=15 "$REPO/tests/platform"
 # The testbed runs the programs as they are shipped; cargo builds them for tests of their own package only.
 step "programs"
-cargo build --locked --workspace --bins
-step "tests"
-cargo nextest run --locked --workspace
-if "$REPO/deploy/web.sh" fits; then
-  step "the dashboard in a browser"
-  OMNI_BIN_DIR=$TARGET/debug "$REPO/deploy/web.sh" e2e
-fi
+linked cargo build --locked --workspace --bins
+step "tests, compiled"
+linked cargo nextest run --locked --workspace --no-run
+
+# What runs beside the Rust tests: those of several hosts wait more than they compute.
+beside() {
+  step "platform: catalogue, stacks, alerts, dashboards, set-up"
+  # A file stays with one worker, because what it starts is shared by its tests.
+  "$REPO/.omni-test/venv/bin/pytest" -q -n 2 --dist loadfile --durations=15 "$REPO/tests/platform"
+  if "$REPO/deploy/web.sh" fits; then
+    step "the dashboard in a browser"
+    OMNI_BIN_DIR=$TARGET/debug "$REPO/deploy/web.sh" e2e
+  fi
+}
+
+log=$(mktemp)
+step "tests; beside them those of the platform and of the dashboard in a browser, told at the end"
+# In a process group of its own, so that nothing of it outlives this script.
+set -m
+beside >"$log" 2>&1 &
+beside=$!
+set +m
+trap 'rm -f "$log"; kill -- "-$beside" 2>/dev/null || true' EXIT
+failed=''
+cargo nextest run --locked --workspace || failed="the Rust tests"
+wait "$beside" || failed="${failed:+$failed and }those of the platform or the dashboard"
+cat "$log"
+[ -z "$failed" ] || die "failed: $failed"
 step "documentation examples"
-cargo test --locked --workspace --doc
+linked cargo test --locked --workspace --doc
 step "all green"
