@@ -166,7 +166,9 @@ impl SimEngine {
         drop(here);
         self.reports.update(waiting);
         // What made way for a newer form of itself is not over: that form has been told of.
-        for (_, known) in gone.into_iter().filter(|(id, _)| !wishes.iter().any(|wish| wish.allocation.id == *id)) {
+        for (_, known) in
+            gone.into_iter().filter(|(id, _)| !wishes.iter().any(|wish| wish.allocation.id == *id))
+        {
             self.reports.conclude(report(&known.allocation, AllocationState::Stopped, None));
         }
         if changed {

@@ -12,7 +12,8 @@ use crate::state::{
 };
 use omni_common::api::v1::{
     self as api, AcceptLoss, AllocationView, AppGoal, AppStatus, AppView, AppsQuery, DeploymentView,
-    GroupView, Page, RestoredView, Rollback, SteerAction, SteerDeployment, UpdateApp, VolumeView,
+    GroupView, Page, RestoredView, Rollback, SteerAction, SteerDeployment, StrandedView, UpdateApp,
+    VolumeView,
 };
 use omni_common::domain::AllocationState;
 use omni_common::domain::app::GroupName;
@@ -53,8 +54,9 @@ impl App {
     /// One app, with what waits and why.
     pub fn get_app(&self, state: &State, environment: &str, name: &str) -> Result<AppView, AppError> {
         let app = find_app(state, environment, name)?;
-        let mut body = view(state, app, &self.waiting(state, &app.key));
-        body.stranded = self.stranded_of(state, &app.key);
+        let stranded = self.stranded_of(state, &app.key);
+        let mut body = view(state, app, &self.waiting(state, &app.key, &stranded));
+        body.stranded = stranded;
         let allocations: Vec<&Allocation> = state.allocations_of(&app.key).map(|held| &**held).collect();
         let earlier = app.deployments.iter().rev().skip(1);
         if let Some(moving) = &mut body.moving {
@@ -67,7 +69,12 @@ impl App {
     }
 
     /// What of an app waits, by group.
-    fn waiting(&self, state: &State, key: &AppKey) -> BTreeMap<String, Vec<String>> {
+    fn waiting(
+        &self,
+        state: &State,
+        key: &AppKey,
+        stranded: &[StrandedView],
+    ) -> BTreeMap<String, Vec<String>> {
         let decision = rollout::decide(state, &self.foreign(), self.clock.now(), &mut NoIds);
         let mut waiting: BTreeMap<String, Vec<String>> = BTreeMap::new();
         if let Some(halt) = &decision.plan.halted {
@@ -83,8 +90,8 @@ impl App {
                 waiting.entry(leg.group.clone()).or_default().push(waits(state, open));
             }
         }
-        for one in self.stranded_of(state, key) {
-            waiting.entry(one.group).or_default().push(one.why);
+        for one in stranded {
+            waiting.entry(one.group.clone()).or_default().push(one.why.clone());
         }
         waiting
     }

@@ -222,12 +222,8 @@ fn data(state: &State, stranded: &BTreeMap<AppKey, Vec<StrandedView>>, now: Time
         format!("{app} {}.{} on {}: {}", view.group, view.slot, view.host_name, view.why)
     };
     if let Some((app, view)) = all().find(stuck) {
-        let more = match all().filter(stuck).count() - 1 {
-            0 => String::new(),
-            more => format!("; and {more} more"),
-        };
         let hint = format!("start {} again, or see `omni apps show {}`", view.host_name, app.name);
-        let message = sentence((app, view)) + &more;
+        let message = sentence((app, view)) + &besides(all().filter(stuck).count() - 1);
         return check("data", HealthState::Degraded, message, Some(&hint));
     }
     if let Some(first) = all().next() {
@@ -247,19 +243,24 @@ fn lately_lost(state: &State, now: Time) -> Option<(String, String)> {
     lately.sort_by_key(|(_, _, rescued)| std::cmp::Reverse(rescued.at));
     let (app, (group, slot), rescued) = lately.first()?;
     let name = |host: HostId| host_name(state, host);
-    let more = match lately.len() - 1 {
-        0 => String::new(),
-        more => format!("; and {more} more"),
-    };
     let message = format!(
-        "{} {group}.{slot} came back on {} without its last {} before {} was lost{more}",
+        "{} {group}.{slot} came back on {} without its last {} before {} was lost{}",
         app.key,
         name(rescued.to),
         about(rescued.down.since(rescued.taken)),
         name(rescued.from),
+        besides(lately.len() - 1),
     );
     let hint = format!("enter again what was written to it between {} and {}", rescued.taken, rescued.down);
     Some((message, hint))
+}
+
+/// What is added to the first of several.
+fn besides(others: usize) -> String {
+    match others {
+        0 => String::new(),
+        others => format!("; and {others} more"),
+    }
 }
 
 /// A few names and how many more there are; absent when there are none.

@@ -128,7 +128,10 @@ async fn external_configs_come_from_the_same_places() {
     let refused = site.post("/api/v1/apps", body.clone()).await;
     assert_eq!(refused.status, 400, "{}", refused.text());
     let text = refused.text();
-    assert!(text.contains("configs.page") && text.contains("omni secrets put app/default/shop/page"), "{text}");
+    assert!(
+        text.contains("configs.page") && text.contains("omni secrets put app/default/shop/page"),
+        "{text}"
+    );
 
     let path = "/api/v1/secrets/app%2Fdefault%2Fshop%2Fpage";
     let put = site.call(Method::PUT, path, ApiRole::Admin, Some(json!({"value": "words"}))).await;

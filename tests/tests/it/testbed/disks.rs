@@ -29,10 +29,12 @@ impl SmallDisk {
     /// Leaves no room, and takes what has come free since the last time.
     fn fill(&self) -> Result<()> {
         let mut command = Command::new("dd");
-        command
-            .arg("if=/dev/zero")
-            .arg(format!("of={}", self.filler().display()))
-            .args(["bs=4k", "oflag=append", "conv=notrunc", "status=none"]);
+        command.arg("if=/dev/zero").arg(format!("of={}", self.filler().display())).args([
+            "bs=4k",
+            "oflag=append",
+            "conv=notrunc",
+            "status=none",
+        ]);
         // It ends with "no space left", which is what it is for.
         mesh::run(command).map(drop)
     }

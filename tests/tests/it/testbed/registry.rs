@@ -58,7 +58,8 @@ fn nothing_is_kept(host: &Host) -> Result<()> {
 fn sign_in(bed: &Testbed, mesh: &Mesh<'_>, registry: &str, password: &str) -> Result<()> {
     let file = bed.host("desk").dir().join("password");
     fs::write(&file, password)?;
-    let mut login = mesh.omni().command(["registry", "login", registry, "--user", USER, "--password-stdin"])?;
+    let mut login =
+        mesh.omni().command(["registry", "login", registry, "--user", USER, "--password-stdin"])?;
     login.stdin(File::open(&file)?);
     let said = run(login)?;
     fs::remove_file(&file)?;

@@ -255,7 +255,10 @@ mod tests {
         assert!(!full.lasting && full.reason.contains("the disk of this host is full"), "{full:?}");
         assert!(!explain("web:9", refused("dial tcp: i/o timeout")).lasting);
         let barred = explain("registry.lan:5000/web:9", refused("no basic auth credentials"));
-        assert!(barred.lasting && barred.reason.contains("omni registry login registry.lan:5000 "), "{barred:?}");
+        assert!(
+            barred.lasting && barred.reason.contains("omni registry login registry.lan:5000 "),
+            "{barred:?}"
+        );
     }
 
     #[test]
