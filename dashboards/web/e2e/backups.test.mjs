@@ -51,6 +51,9 @@ describe("backups in the dashboard", { skip, timeout: 1_200_000 }, () => {
   const standing = async () => (await mesh.get("/api/v1/backup/status")).items.find((one) => one.app === "notes");
 
   test("without a repository it says that nothing is backed up, and what to do", async () => {
+    await go(page, "#/", "Overview");
+    await sees(page, "Worth knowing");
+    await sees(page, /there is no repository, and data of production\/notes is nowhere else/);
     await go(page, "#/backups", "Backups");
     await sees(page, /There is no repository: nothing is backed up/);
     await page.locator('[data-app="production/notes"][data-protection="unprotected"]').waitFor();
@@ -100,7 +103,7 @@ describe("backups in the dashboard", { skip, timeout: 1_200_000 }, () => {
   test("a drill is run from the page of drills, one is given up, and one that passes proves the app", async () => {
     await go(page, "#/backups/drills", "Backups");
     await page.locator('[data-drill="production/notes"]', { hasText: "never" }).waitFor();
-    // Away from its own host there is only one without an engine: it does not come far.
+    // Away from its own host there is only one without an engine: it waits.
     await page.getByRole("button", { name: "Run now: a drill of production/notes" }).click();
     const open = page.getByRole("region", { name: "Drills that go on" });
     await open.getByRole("button", { name: "Give up" }).click();

@@ -13,11 +13,10 @@ describe("plain", () => {
     ["\u001b]never ended", ""],
   ])("%j reads %j", (raw, text) => expect(plain(raw)).toBe(text));
 
+  // Looked at again from each escape it would take minutes, and the time of a test is over long before.
   it("takes a long line of escapes in stride", () => {
-    const began = performance.now();
-    plain("\u001b]".repeat(200_000));
-    plain("\u001b[".repeat(200_000));
-    expect(performance.now() - began).toBeLessThan(2000);
+    expect(plain("\u001b]".repeat(200_000))).toBe("");
+    expect(plain("\u001b[".repeat(200_000))).toBe("");
   });
 });
 
