@@ -7,7 +7,7 @@ use crate::state::{App, AppKey, State};
 use omni_catalogue::Tier;
 use omni_catalogue::policies::Policies;
 use omni_common::clock::Time;
-use omni_common::domain::backup::{Item, ItemName, PolicyOptions, Quiesce, Take};
+use omni_common::domain::backup::{Item, ItemName, Quiesce, Take};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Group that the state is kept under; there is one instance of it.
@@ -32,12 +32,10 @@ pub(crate) fn outline(policies: &Policies) -> Outline {
     let take = Take::HostPath { path: "/".to_owned(), exclude: Vec::new() };
     let item = Item { name: item(), take, quiesce: Quiesce::None };
     Outline {
-        options: PolicyOptions::default(),
         groups: BTreeMap::from([(GROUP.to_owned(), vec![item])]),
         components: BTreeSet::from([COMPONENT.to_owned()]),
         basis: Basis::tier(policies, Tier::Critical),
-        fault: None,
-        moved: BTreeMap::new(),
+        ..Outline::default()
     }
 }
 
