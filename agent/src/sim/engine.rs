@@ -7,6 +7,7 @@
 //! An image decides how its service does, by the beginning of its name: `fail` cannot be pulled, `sick` runs and never
 //! becomes healthy, everything else becomes healthy after a while.
 
+use super::runs::Tally;
 use crate::images::Uplink;
 use crate::runs::{Keeper, Kept};
 use crate::session::{LeaseState, Monotonic};
@@ -14,7 +15,7 @@ use crate::workloads::{Depot, Reports, Wish, Workloads};
 use async_trait::async_trait;
 use omni_common::domain::AllocationState;
 use omni_common::domain::app::AppSpec;
-use omni_common::ids::AllocationId;
+use omni_common::ids::{AllocationId, RunId};
 use omni_common::wire::{AllocationReport, DesiredAllocation};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -74,6 +75,7 @@ pub struct SimEngine {
     reports: Reports,
     uplink: Uplink,
     kept: Arc<Mutex<Kept>>,
+    done: Tally,
     here: Mutex<BTreeMap<AllocationId, SimAllocation>>,
     changes: watch::Sender<u64>,
 }
@@ -93,6 +95,7 @@ impl SimEngine {
             reports: Reports::new(),
             uplink: Uplink::default(),
             kept: Arc::default(),
+            done: Tally::default(),
             here: Mutex::default(),
             changes: watch::Sender::default(),
         }
@@ -101,6 +104,16 @@ impl SimEngine {
     /// Where its agent keeps what came of runs.
     pub fn keeper(&self) -> Keeper {
         Keeper::Memory(self.kept.clone())
+    }
+
+    /// Where its agent counts runs that it did to their end.
+    pub(super) fn tally(&self) -> Tally {
+        self.done.clone()
+    }
+
+    /// How often a run was done here to its end, by whichever of its agents.
+    pub fn times_done(&self, run: RunId) -> u32 {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner).get(&run).copied().unwrap_or(0)
     }
 
     /// What is on the host now, in id order.

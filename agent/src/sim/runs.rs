@@ -8,7 +8,7 @@ use omni_common::domain::app::ContentDigest;
 use omni_common::domain::backup::{ControllersWork, ItemName, ItemOutcome, Phase, RunOrder, RunState, Task};
 use omni_common::ids::RunId;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How long a made-up run takes.
@@ -16,21 +16,25 @@ const TAKES: Duration = Duration::from_secs(1);
 /// Bytes of a made-up item.
 const BYTES: u64 = 1 << 20;
 
+/// How often each run was done to its end.
+pub(super) type Tally = Arc<Mutex<BTreeMap<RunId, u32>>>;
+
 /// Does runs by waiting a second.
 pub struct SimDoer {
     clock: Arc<dyn Clock>,
+    done: Tally,
 }
 
 impl SimDoer {
     /// One whose snapshots are of the moments of this clock.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock }
+        Self { clock, done: Tally::default() }
     }
 }
 
 /// The runs of a made-up host, whose disk outlives its agent.
 pub(super) fn runs_of(engine: &SimEngine, clock: Arc<dyn Clock>) -> Runs {
-    let doer = Arc::new(SimDoer::new(clock.clone()));
+    let doer = Arc::new(SimDoer { clock: clock.clone(), done: engine.tally() });
     match Runs::new(Some(doer), engine.keeper(), clock.clone()) {
         Ok(runs) => runs,
         // Memory can always be read.
@@ -45,6 +49,7 @@ impl Doer for SimDoer {
         if errand.cancel.run_until_cancelled(tokio::time::sleep(TAKES)).await.is_none() {
             return Done::without_items(RunState::Cancelled, "cancelled", "it was given up");
         }
+        *self.done.lock().unwrap_or_else(PoisonError::into_inner).entry(order.id).or_default() += 1;
         let now = self.clock.now();
         Done { state: RunState::Succeeded, items: items(order, now), code: None, message: None }
     }

@@ -1,5 +1,6 @@
 //! Apps: what people deploy, change and take back while everything breaks, and what must hold of what runs.
 
+use super::backups::REPOSITORY;
 use super::dice::Dice;
 use super::member::Process;
 use super::world::World;
@@ -22,7 +23,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// The app that everybody works on.
-const APP: &str = "shop";
+pub(super) const APP: &str = "shop";
 /// Pause between two things that are asked for.
 const PAUSE: std::ops::Range<Duration> = Duration::from_millis(300)..Duration::from_secs(8);
 /// Nobody waits longer for an answer.
@@ -90,7 +91,7 @@ async fn propose(world: &World, process: &Process, dice: &mut Dice, command: Com
     process.controller.app().proposer.propose(proposal).await.ok();
 }
 
-fn person() -> Actor {
+pub(super) fn person() -> Actor {
     Actor {
         kind: ActorKind::Token,
         name: "token:operator".to_owned(),
@@ -103,6 +104,7 @@ fn person() -> Actor {
 async fn deploy(world: &World, process: &Process, dice: &mut Dice, image: &str) {
     let order = if dice.chance(50) { "stop-first" } else { "start-first" };
     let on_failure = if dice.chance(70) { "rollback" } else { "pause" };
+    let failover = if dice.chance(50) { "restore" } else { "restart" };
     let release = dice.number();
     let compose = format!(
         "name: {APP}
@@ -117,6 +119,7 @@ services:
   job: {{image: '{image}:{release}', x-omni: {{group: job, exclusive: true}}}}
   db: {{image: '{image}:{release}', volumes: ['data:/data'], x-omni: {{group: db}}}}
 volumes: {{data: }}
+x-omni: {{backup: {{to: {REPOSITORY}, schedule: '* * * * *'}}, failover: {{mode: {failover}, max_data_age: 1h}}}}
 "
     );
     let body = json!({"project": {

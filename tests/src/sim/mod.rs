@@ -15,6 +15,7 @@
 //! `docs/how-to/simulate.md` says how to run, repeat and extend it.
 
 mod apps;
+mod backups;
 mod client;
 mod clock;
 mod dice;

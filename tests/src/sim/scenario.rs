@@ -1,13 +1,14 @@
 //! A whole run: found a cluster, break it for a while, mend it, and look whether everything is as promised.
 
-use super::apps;
 use super::dice::Dice;
 use super::faults::{Faults, Temper};
 use super::invariants::{once, recovery};
 use super::setup::{Size, found};
 use super::workload::{Load, Workload};
 use super::world::World;
+use super::{apps, backups};
 use anyhow::Result;
+use omni_common::domain::backup::RunState;
 use omni_controller::state::State;
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,6 +62,7 @@ pub async fn live(seed: u64) -> Result<String> {
 
 async fn run(world: &Arc<World>, mut dice: Dice, plan: Plan) -> Result<String> {
     found(world, &mut dice, plan.size).await?;
+    backups::prepare(world, &mut dice).await?;
     world.verdict.note(format!("{plan:?}"));
     let _looking = look_on(world);
     let workload = Workload::start(world, &mut dice, plan.load);
@@ -70,6 +72,7 @@ async fn run(world: &Arc<World>, mut dice: Dice, plan: Plan) -> Result<String> {
     recovery::converge(world).await?;
     workload.finish(ANSWERED_WITHIN).await?;
     apps::settle(world, &mut dice).await?;
+    backups::settle(world, &mut dice).await?;
     let state = settle(world).await?;
     once::exactly(&world.invariants().history, &state)?;
     restart_all(world).await?;
@@ -126,13 +129,14 @@ fn summary(world: &World, plan: &Plan) -> String {
     let state = world.newest();
     let told = |kind: &str| state.events.values().filter(|event| event.kind == kind).count();
     format!(
-        "{} controllers, {} hosts, {} s, {} writes, {} deployments, {} instances placed, {} lost",
+        "{} controllers, {} hosts, {} s, {} writes, {} deployments, {} instances placed, {} lost, {} backups",
         plan.size.controllers,
         plan.size.hosts,
         world.clock.began().elapsed().as_secs(),
         world.invariants().history.ops().len(),
         told("deployment.started"),
         told("allocation.placed"),
-        told("allocation.lost")
+        told("allocation.lost"),
+        state.runs.values().filter(|run| run.state == RunState::Succeeded).count()
     )
 }

@@ -1,7 +1,7 @@
 //! What must hold whatever happens, one promise a file.
 //!
 //! ```text
-//! every published state ──▶ replicas (I5), host_down, leases (I1's precondition)
+//! every published state ──▶ replicas (I5), host_down, leases (I1's precondition), runs (I3)
 //! every acknowledgement ──▶ history ──▶ every linearizable read: writes (I2), reads
 //! after the last fault  ──▶ recovery (I6), once, writes, replicas
 //! ```
@@ -12,6 +12,7 @@ pub mod once;
 pub mod reads;
 pub mod recovery;
 pub mod replicas;
+pub mod runs;
 pub mod writes;
 
 use super::history::History;
@@ -28,6 +29,7 @@ pub struct Invariants {
     replicas: replicas::Replicas,
     pub(super) history: History,
     pub(super) reads: reads::Reads,
+    runs: runs::Runs,
     leadership: host_down::Leadership,
 }
 
@@ -54,6 +56,7 @@ impl Invariants {
             return Ok(());
         }
         let before = std::mem::replace(&mut self.newest, Arc::clone(state));
+        self.runs.published(world, &before, state)?;
         for host in host_down::declared(&before, state) {
             host_down::not_false(world, host)?;
             leases::over(world, host)?;
