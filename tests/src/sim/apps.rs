@@ -104,7 +104,7 @@ pub(super) fn person() -> Actor {
 async fn deploy(world: &World, process: &Process, dice: &mut Dice, image: &str) {
     let order = if dice.chance(50) { "stop-first" } else { "start-first" };
     let on_failure = if dice.chance(70) { "rollback" } else { "pause" };
-    let failover = if dice.chance(50) { "restore" } else { "restart" };
+    let failover = if dice.chance(50) { "mode: restore, max_data_age: 1h" } else { "mode: restart" };
     let release = dice.number();
     let compose = format!(
         "name: {APP}
@@ -119,7 +119,7 @@ services:
   job: {{image: '{image}:{release}', x-omni: {{group: job, exclusive: true}}}}
   db: {{image: '{image}:{release}', volumes: ['data:/data'], x-omni: {{group: db}}}}
 volumes: {{data: }}
-x-omni: {{backup: {{to: {REPOSITORY}, schedule: '* * * * *'}}, failover: {{mode: {failover}, max_data_age: 1h}}}}
+x-omni: {{backup: {{to: {REPOSITORY}, schedule: '* * * * *'}}, failover: {{{failover}}}}}
 "
     );
     let body = json!({"project": {

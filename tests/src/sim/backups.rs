@@ -38,7 +38,8 @@ pub(super) async fn settle(world: &Arc<World>, dice: &mut Dice) -> Result<()> {
     let leads = |process: &super::member::Process| process.raft().role == RaftRole::Leader;
     let process = world.running().into_iter().find(leads).context("nobody leads")?;
     let wanted = StartRun::Backup { environment: "default".to_owned(), app: APP.to_owned(), to: None };
-    let begun = process.controller.app().start_run(&call(dice), &wanted).await.context("asking for a backup")?;
+    let begun =
+        process.controller.app().start_run(&call(dice), &wanted).await.context("asking for a backup")?;
     let ids: Vec<RunId> = begun.body.items.iter().map(|run| run.id).collect();
     anyhow::ensure!(!ids.is_empty(), "the app has data and no backup of it begins");
     let mut stands = String::new();

@@ -5,7 +5,7 @@ use omni_tests::sim::seeds::{Share, each};
 use tokio::runtime::{Builder, Runtime};
 
 /// Seeds of every run of the tests; shared out between the four tests below.
-const SEEDS: u64 = 20;
+const SEEDS: u64 = 12;
 
 fn paused() -> Runtime {
     Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime without I/O")
