@@ -17,36 +17,37 @@ else
   warn "the dashboard is not built or checked: it takes Node 20.19 or later"
 fi
 "$REPO/deploy/verify.sh"
+step "platform: catalogue, stacks, alerts, dashboards, set-up"
+# A file stays with one worker, because what it starts is shared by its tests.
+"$REPO/.omni-test/venv/bin/pytest" -q -n 2 --dist loadfile --durations=15 "$REPO/tests/platform"
 # The testbed runs the programs as they are shipped; cargo builds them for tests of their own package only.
 step "programs"
 linked cargo build --locked --workspace --bins
 step "tests, compiled"
 linked cargo nextest run --locked --workspace --no-run
 
-# What runs beside the Rust tests: those of several hosts wait more than they compute.
-beside() {
-  step "platform: catalogue, stacks, alerts, dashboards, set-up"
-  # A file stays with one worker, because what it starts is shared by its tests.
-  "$REPO/.omni-test/venv/bin/pytest" -q -n 2 --dist loadfile --durations=15 "$REPO/tests/platform"
-  if "$REPO/deploy/web.sh" fits; then
-    step "the dashboard in a browser"
-    OMNI_BIN_DIR=$TARGET/debug "$REPO/deploy/web.sh" e2e
-  fi
-}
-
+# The tests on several hosts wait more than they compute, and so do those in a browser: they run beside each other.
+browser=''
 log=$(mktemp)
-step "tests; beside them those of the platform and of the dashboard in a browser, told at the end"
-# In a process group of its own, so that nothing of it outlives this script.
-set -m
-beside >"$log" 2>&1 &
-beside=$!
-set +m
-trap 'rm -f "$log"; kill -- "-$beside" 2>/dev/null || true' EXIT
+trap 'rm -f "$log"; [ -z "$browser" ] || kill -- "-$browser" 2>/dev/null || true' EXIT
+if "$REPO/deploy/web.sh" fits; then
+  step "the dashboard in a browser, beside the tests that follow; told after them"
+  # In a process group of its own, so that nothing of it outlives this script.
+  set -m
+  OMNI_BIN_DIR=$TARGET/debug "$REPO/deploy/web.sh" e2e >"$log" 2>&1 &
+  browser=$!
+  set +m
+fi
+step "tests"
 failed=''
 cargo nextest run --locked --workspace || failed="the Rust tests"
-wait "$beside" || failed="${failed:+$failed and }those of the platform or the dashboard"
-cat "$log"
-[ -z "$failed" ] || die "failed: $failed"
+if [ -n "$browser" ]; then
+  wait "$browser" || failed="${failed:+$failed, }the dashboard in a browser"
+  browser=''
+  step "the dashboard in a browser"
+  cat "$log"
+fi
+[ -z "$failed" ] || die "not well: $failed"
 step "documentation examples"
 linked cargo test --locked --workspace --doc
 step "all green"
