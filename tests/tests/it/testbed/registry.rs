@@ -39,7 +39,7 @@ fn hosts_sign_in_with_the_login_that_was_told_once() {
         // Nobody who was let in once is let in for ever.
         mesh.omni().run(["registry", "logout", &registry.address, "--yes"])?.done()?;
         registry.publish("team/site:2")?;
-        site.write("docker-compose.yml", &compose.replace("site:1", "site:2"))?;
+        site.write("compose.yaml", &compose.replace("site:1", "site:2"))?;
         mesh.deploy(&site, &[])?.refused(1, &["team/site:2 cannot be pulled", &told])?;
         mesh.await_app("site", "what was there runs on", SOON, |app| settled(app, 1)).map(drop)
     });
