@@ -353,7 +353,7 @@ describe("backups in the dashboard", { skip, timeout: 1_200_000 }, () => {
   });
 
   test("hostile and unknown words are shown, do nothing, and never look good", async () => {
-    const [run] = (await mesh.get("/api/v1/backup/runs?limit=1")).items;
+    const [run] = (await mesh.get("/api/v1/backup/runs?app=notes&limit=1")).items;
     const [snapshot] = (await mesh.get("/api/v1/backup/snapshots?limit=1")).items;
     const [place] = (await mesh.get("/api/v1/backup/repositories")).items;
     const one = await standing();
@@ -406,7 +406,7 @@ describe("backups in the dashboard", { skip, timeout: 1_200_000 }, () => {
 
   for (const view of VIEWS) {
     test(`each page is accessible, ${viewName(view)}`, async () => {
-      const [run] = (await mesh.get("/api/v1/backup/runs?kind=backup&limit=1")).items;
+      const [run] = (await mesh.get("/api/v1/backup/runs?app=notes&kind=backup&limit=1")).items;
       await survey(
         [
           ["#/", "Overview", "overview-backups"],
