@@ -2,8 +2,9 @@
 //!
 //! Both are kept as the platform's secrets; what a file calls a config is a file like others on hosts, and a secret lies in
 //! memory only. They are taken into the release by value when it is made: a release never changes, so a rollback brings back
-//! the value that it ran with, and a new value comes with the next deploy, which its plan shows. An app has access to the secrets of its
-//! own folder and to those of its environment's, whoever deploys it: no file can ask for the password of a repository.
+//! the value that it ran with, and a new value comes with the next deploy, which its plan shows. An app has access to the
+//! secrets of its own folder and to those of its environment's, whoever deploys it: no file can ask for the password of a
+//! repository.
 
 use super::{App, AppError};
 use crate::state::{AppKey, State, secret_context};
