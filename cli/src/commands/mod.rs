@@ -40,7 +40,7 @@ mod tests {
 
     #[test]
     fn no_table_is_wider_than_a_terminal_of_eighty_columns() {
-        let now = fixtures::ago(0);
+        let now = fixtures::now();
         let long = |name: &str| format!("{name}-{}", "x".repeat(40));
         let mut containers = fixtures::containers();
         containers[1].container.name = long("gitea");

@@ -256,7 +256,7 @@ async fn back(args: &MoveArgs, session: &Session, out: &mut Printer) -> Result<E
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::{ago as at_ago, app, moving, old_data};
+    use crate::fixtures::{app, moving, now, old_data};
 
     #[test]
     fn a_move_is_told_by_its_stage() {
@@ -274,7 +274,7 @@ mod tests {
 
     #[test]
     fn what_is_left_behind_is_named_with_its_host() {
-        let now = at_ago(0);
+        let now = now();
         assert_eq!(old_line(&old_data("web-1"), now), "pgdata of main.0 on web-1, 3m ago: it moved away");
         let line = move_line(&moving(MoveStage::Settled, None), now);
         assert!(
