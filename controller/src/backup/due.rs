@@ -30,15 +30,14 @@ pub(super) fn steps(
     state: &State,
     outlines: &Outlines,
     limits: &Limits,
+    moments: &Moments,
     now: Time,
     ids: &mut dyn Ids,
 ) -> Vec<RunStep> {
     if state.repositories.is_empty() {
         return Vec::new();
     }
-    let moments = Moments::of(state, outlines, limits);
-    let mut due =
-        Due { state, limits, moments: &moments, now, ids, past: Past::of(state), steps: Vec::new() };
+    let mut due = Due { state, limits, moments, now, ids, past: Past::of(state), steps: Vec::new() };
     for (key, outline) in outlines {
         let Some(app) = state.apps.get(key).filter(|app| app.goal == Goal::Run) else { continue };
         // A backup would keep what moves waiting, and what is due is made up for.

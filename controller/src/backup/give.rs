@@ -28,7 +28,13 @@ enum Not {
     Ever(&'static str, String),
 }
 
-pub(super) fn steps(state: &State, outlines: &Outlines, limits: &Limits, now: Time) -> Vec<RunStep> {
+pub(super) fn steps(
+    state: &State,
+    outlines: &Outlines,
+    limits: &Limits,
+    moments: &Moments,
+    now: Time,
+) -> Vec<RunStep> {
     let mut queue: Vec<&Run> = state
         .open_runs()
         .map(|run| &**run)
@@ -45,13 +51,12 @@ pub(super) fn steps(state: &State, outlines: &Outlines, limits: &Limits, now: Ti
         .flat_map(|run| run.repositories())
         .collect();
     let mut steps = Vec::new();
-    let moments = Moments::of(state, outlines, limits);
     let mut given = BTreeSet::new();
     for run in queue.iter().copied() {
         if given.contains(&run.id) {
             continue;
         }
-        let places = company(state, &moments, &queue, run).and_then(|mut all| {
+        let places = company(state, moments, &queue, run).and_then(|mut all| {
             all.retain(|one| !given.contains(&one.id));
             taken.place_all(state, &all, &held, limits)
         });

@@ -1,5 +1,6 @@
 //! All that is decided about runs at one moment.
 
+use super::moment::Moments;
 use super::{Limits, Outline, due, give, lost};
 use crate::state::command::RunStep;
 use crate::state::{AppKey, State};
@@ -41,9 +42,10 @@ pub fn decide(
     // Moments in the state come from other clocks than ours.
     let now = now.max(state.now);
     let mut steps = lost::steps(state, now);
-    steps.extend(give::steps(state, outlines, limits, now));
+    let moments = Moments::of(state, outlines, limits);
+    steps.extend(give::steps(state, outlines, limits, &moments, now));
     if look == Look::Everything {
-        steps.extend(due::steps(state, outlines, limits, now, ids));
+        steps.extend(due::steps(state, outlines, limits, &moments, now, ids));
     }
     steps.truncate(MAX_STEPS);
     steps
