@@ -45,6 +45,12 @@ impl Opened {
         Ok(())
     }
 
+    /// Finds that it is there and its password right.
+    pub(super) async fn found(&self) -> Result<(), Failure> {
+        self.restic.info(&self.repository).await?;
+        Ok(())
+    }
+
     /// Does something that a lock may keep from being done. One that a dead process of this host has left is removed, and
     /// it is done again; one of anybody else is respected.
     pub(super) async fn unlocked<T, F>(&self, mut work: impl FnMut() -> F) -> Result<T, Failure>

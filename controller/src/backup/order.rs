@@ -1,5 +1,6 @@
 //! What a host is told about a run, made when it asks: secrets are opened for it and kept nowhere.
 
+use super::give::is_made;
 use super::limits::limits;
 use super::moment::{self, Moments, Who};
 use super::opening::{Opener, Opening, OrderError, gone};
@@ -25,22 +26,26 @@ pub(crate) fn order(state: &State, run: &Run, opener: &dyn Opener) -> Result<Run
     if run.app.as_ref().is_some_and(AppKey::is_controllers)
         && let Some(work) = cx.controllers()
     {
-        let create = matches!(work, ControllersWork::Take { .. });
-        let repository = cx.repository(&run.repository, create)?;
+        let repository = match work {
+            ControllersWork::Take { .. } => cx.target(&run.repository)?,
+            _ => cx.repository(&run.repository)?,
+        };
         let slot = format!("{}.0", controllers::GROUP);
         let task = ControllersTask { app: AppKey::controllers().to_string(), slot, repository, work };
         let task = Task::Controllers(Box::new(task));
         return Ok(RunOrder { id: run.id, max_duration_ms: run.max_duration_ms, task });
     }
     let task = match &run.task {
-        RunTask::Backup { items } => Task::Backup(Box::new(cx.backup(items)?)),
+        RunTask::Backup { items } => {
+            Task::Backup(Box::new(BackupTask { same_moment: cx.same_moment(), ..cx.backup(items)? }))
+        }
         RunTask::Copy { snapshots } => Task::Copy(Box::new(CopyTask {
             snapshots: snapshots.clone(),
-            from: cx.repository(&run.repository, false)?,
-            to: cx.repository(run.to.as_deref().unwrap_or_default(), true)?,
+            from: cx.repository(&run.repository)?,
+            to: cx.target(run.to.as_deref().unwrap_or_default())?,
         })),
         RunTask::Check { part } => Task::Check(CheckTask {
-            repository: cx.repository(&run.repository, false)?,
+            repository: cx.repository(&run.repository)?,
             read: part.map(|(part, of)| ReadPart { part, of }),
         }),
         RunTask::Prune => Task::Prune(cx.prune()?),
@@ -62,6 +67,16 @@ pub(crate) fn order(state: &State, run: &Run, opener: &dyn Opener) -> Result<Run
         RunTask::MoveIn { items } => Task::Restore(Box::new(cx.move_in(items)?)),
     };
     Ok(RunOrder { id: run.id, max_duration_ms: run.max_duration_ms, task })
+}
+
+/// A backup by itself, as of a host that knows of no others.
+pub(super) fn lone_backup(
+    state: &State,
+    run: &Run,
+    items: &[ItemName],
+    opener: &dyn Opener,
+) -> Result<BackupTask, OrderError> {
+    Cx { state, run, opener }.backup(items)
 }
 
 struct Cx<'a> {
@@ -96,9 +111,8 @@ impl Cx<'_> {
     fn backup(&self, items: &[ItemName]) -> Result<BackupTask, OrderError> {
         let (instance, outline) = self.instance()?;
         let found = items.iter().filter_map(|name| outline.item(&instance.group, name).cloned()).collect();
-        let to = self.repository(&self.run.repository, true)?;
-        let same_moment = self.same_moment();
-        Ok(BackupTask { instance, items: found, to, moves: None, same_moment })
+        let to = self.target(&self.run.repository)?;
+        Ok(BackupTask { instance, items: found, to, moves: None, same_moment: BTreeMap::new() })
     }
 
     /// The backups that have begun together with this one.
@@ -117,7 +131,7 @@ impl Cx<'_> {
         let (instance, outline) = self.instance()?;
         let items = outline.moved.get(&instance.group).cloned().unwrap_or_default();
         let moves = Some(if last { Moves::Stopped } else { Moves::Running });
-        let to = self.repository(&self.run.repository, true)?;
+        let to = self.target(&self.run.repository)?;
         Ok(BackupTask { instance, items, to, moves, same_moment: BTreeMap::new() })
     }
 
@@ -156,7 +170,7 @@ impl Cx<'_> {
         Ok(RestoreTask {
             instance,
             items,
-            from: self.repository(&self.run.repository, false)?,
+            from: self.repository(&self.run.repository)?,
             // It was looked at before, and nothing has run there since.
             into: Destination::InPlace { replace: true },
             compare: true,
@@ -185,7 +199,7 @@ impl Cx<'_> {
             })
         });
         let items = wanted.collect::<Result<_, _>>()?;
-        let from = self.repository(&self.run.repository, false)?;
+        let from = self.repository(&self.run.repository)?;
         Ok(RestoreTask { instance, items, from, into, compare: false })
     }
 
@@ -210,7 +224,7 @@ impl Cx<'_> {
         let max_repack_size = rules.map(|rules| rules.maintenance.prune.max_repack_size.clone());
         let expired = self.run.created.minus(MOVED_FOR);
         let expire = vec![Expire { tag: TAG_MOVE.to_owned(), before: expired }];
-        let repository = self.repository(&repository.name, false)?;
+        let repository = self.repository(&repository.name)?;
         Ok(PruneTask { repository, forget, max_unused, max_repack_size, expire })
     }
 
@@ -242,11 +256,13 @@ impl Cx<'_> {
         Opening::of(self.state, self.opener).find(name)
     }
 
-    fn repository(&self, name: &str, create: bool) -> Result<Repository, OrderError> {
-        self.open(self.find(name)?, create)
+    fn repository(&self, name: &str) -> Result<Repository, OrderError> {
+        Opening::of(self.state, self.opener).open(self.find(name)?, false)
     }
 
-    fn open(&self, known: &BackupRepository, create: bool) -> Result<Repository, OrderError> {
-        Opening::of(self.state, self.opener).open(known, create)
+    /// One that is written into. It is made where nobody has seen it yet, and only there: one that was there and is not is
+    /// lost, or its disk is not mounted, and an empty one in its place would look as if all were well.
+    fn target(&self, name: &str) -> Result<Repository, OrderError> {
+        Opening::of(self.state, self.opener).open(self.find(name)?, !is_made(self.state, name))
     }
 }

@@ -4,10 +4,10 @@
 use super::give::is_made;
 use super::limits::Limits;
 use super::opening::Opener;
-use super::order::order;
+use super::order::lone_backup;
 use super::policy::{offset, policy};
 use crate::state::{Allocation, Goal, Run, RunKind, RunTask, State, subject};
-use omni_common::domain::backup::{BackupTask, CatchUp, StandingOrder, StandingOrders, Task};
+use omni_common::domain::backup::{CatchUp, ItemName, StandingOrder, StandingOrders};
 use omni_common::ids::{HostId, RunId};
 use omni_common::wire::MAX_STANDING;
 use std::time::Duration;
@@ -45,28 +45,27 @@ fn of_one(state: &State, held: &Allocation, limits: &Limits, opener: &dyn Opener
         return None;
     }
     let instance = (held.group.clone(), held.slot);
+    let items: Vec<ItemName> = items.iter().map(|item| item.name.clone()).collect();
     let run = Run {
         app: Some(app.key.clone()),
         instance: Some(instance.clone()),
         release: held.release,
         ..Run::new(
             RunId::from_u128(0),
-            RunTask::Backup { items: items.iter().map(|item| item.name.clone()).collect() },
+            RunTask::Backup { items: items.clone() },
             to,
             millis(policy.max_duration),
         )
     };
-    let Ok(Task::Backup(mut task)) = order(state, &run, opener).map(|order| order.task) else { return None };
+    let mut task = lone_backup(state, &run, &items, opener).ok()?;
     task.to.create = false;
-    // Whoever is alone does not know of others.
-    task.same_moment.clear();
     let subject = subject(run.app.as_ref(), run.instance.as_ref(), "");
     let newest = state
         .snapshots_of(&app.key)
         .rev()
         .find(|(key, one)| one.whole && one.instance == instance && key.repository == *to);
     Some(StandingOrder {
-        task: BackupTask { ..*task },
+        task,
         release: held.release,
         max_duration_ms: run.max_duration_ms,
         schedule: policy.schedule_text.clone(),

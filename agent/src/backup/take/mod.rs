@@ -54,7 +54,13 @@ async fn begin<'t>(context: &'t Context<'_>, task: &'t BackupTask) -> Result<(Pl
         nothing_runs(context, &place).await?;
     }
     let opened = context.open(&task.to)?;
-    context.unless_cancelled(opened.ensure(task.to.create, None)).await?;
+    let ready = async {
+        opened.ensure(task.to.create, None).await?;
+        // Nothing rests for a backup that cannot be.
+        let rests = task.items.iter().any(|item| item.quiesce != Quiesce::None);
+        if rests && !task.to.create { opened.found().await } else { Ok(()) }
+    };
+    context.unless_cancelled(ready).await?;
     Ok((place, opened))
 }
 

@@ -4,6 +4,7 @@ mod alone;
 mod data;
 mod days;
 mod moments;
+mod orders;
 mod policies;
 mod promises;
 mod world;
