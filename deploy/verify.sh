@@ -1,5 +1,9 @@
 #!/usr/bin/env bash
 # `make verify`: everything that can be judged without running omni. Never writes to the tree.
+#
+#   deploy/verify.sh            all of it
+#   deploy/verify.sh plain      what takes a minute
+#   deploy/verify.sh compiler   what compiles everything, or nearly: clippy, and the documentation of the code
 
 # shellcheck source=deploy/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -50,19 +54,33 @@ web() {
   fi
 }
 
-step "format"
-cargo fmt --all --check
-step "scripts"
-scripts
-step "dashboard"
-web
-step "documents"
-deploy/check-docs.sh
-step "dependencies"
-no_forbidden_crates
-licences_and_bans
-step "clippy"
-cargo clippy --locked --workspace --all-targets -- -D warnings
-step "documentation"
-# Links to private items are for readers of the source.
-RUSTDOCFLAGS='-D warnings -A rustdoc::private-intra-doc-links' cargo doc --locked --workspace --no-deps
+plain() {
+  step "format"
+  cargo fmt --all --check
+  step "scripts"
+  scripts
+  step "dashboard"
+  web
+  step "documents"
+  deploy/check-docs.sh
+  step "dependencies"
+  no_forbidden_crates
+  licences_and_bans
+}
+
+compiler() {
+  step "clippy"
+  cargo clippy --locked --workspace --all-targets -- -D warnings
+  step "documentation"
+  # Links to private items are for readers of the source.
+  RUSTDOCFLAGS='-D warnings -A rustdoc::private-intra-doc-links' cargo doc --locked --workspace --no-deps
+}
+
+case ${1:-all} in
+  all)
+    plain
+    compiler
+    ;;
+  plain | compiler) "$1" ;;
+  *) die "unknown word '$1'; one of: plain, compiler" ;;
+esac

@@ -58,6 +58,25 @@ FROM_PYPI = {"hadolint"}
 # Debian puts the server programs of PostgreSQL beside PATH.
 EXTRA_FOLDERS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
 
+# Files that take minutes, the longest first: one of them that begins last keeps one processor busy and leaves the others idle.
+LONG = [
+    "test_ci.py",
+    "test_backup.py",
+    "test_uptime.py",
+    "test_secrets.py",
+    "test_setup.py",
+    "test_alerts.py",
+    "test_setup_mesh.py",
+    "test_proxy.py",
+    "test_monitoring.py",
+]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    ranks = {name: rank for rank, name in enumerate(LONG)}
+    items.sort(key=lambda item: ranks.get(item.path.name, len(LONG)))
+
+
 
 def find_binary(name: str) -> Path:
     """The path of a program; fails the test with the package to install when there is none."""
