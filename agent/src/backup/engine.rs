@@ -168,7 +168,7 @@ impl Docker for RealDocker {
     async fn connect(&self, id: &str, port: u16) -> io::Result<Box<dyn Wire>> {
         let pid = self.engine().map_err(io::Error::other)?.process_of(id).await.map_err(io::Error::other)?;
         let pid = pid.ok_or_else(|| io::Error::other("the container does not run"))?;
-        Ok(Box::new(inside::connect(pid, port).await?))
+        Ok(Box::new(inside::connect(id, pid, port).await?))
     }
 
     async fn run(&self, exec: Exec) -> Result<Program, DockerError> {

@@ -15,6 +15,8 @@ use tokio::sync::oneshot;
 
 /// Most of a program's output that is kept where only its gist is wanted.
 const MAX_OUTPUT: u64 = 64 << 10;
+/// Most characters of its last line that are told when it ends badly and says nothing on stderr.
+const MAX_LINE: usize = 200;
 
 /// A volume on the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,8 +86,14 @@ impl Program {
             let mut output = self.output.take(MAX_OUTPUT);
             output.read_to_end(&mut text).await.map_err(|error| format!("{name} broke off: {error}"))?;
             tokio::io::copy(output.get_mut(), &mut tokio::io::sink()).await.ok();
-            let ended = ended.await.unwrap_or(Ended { code: None, words: String::new() });
-            ended.verdict(name).map(|()| String::from_utf8_lossy(&text).into_owned())
+            let mut ended = ended.await.unwrap_or(Ended { code: None, words: String::new() });
+            let text = String::from_utf8_lossy(&text).into_owned();
+            if ended.words.is_empty() {
+                // Some, such as `git fsck`, tell what is wrong where others tell what was asked for.
+                let last = text.trim_end().lines().next_back().unwrap_or_default();
+                ended.words = last.chars().take(MAX_LINE).collect();
+            }
+            ended.verdict(name).map(|()| text)
         };
         match tokio::time::timeout(within, finish).await {
             Ok(finished) => finished,

@@ -51,7 +51,7 @@ impl TestImage {
     }
 }
 
-fn lay_out(root: &Path) -> Result<()> {
+pub(super) fn lay_out(root: &Path) -> Result<()> {
     for dir in ["bin", "dev", "etc", "proc", "srv", "sys", "tmp", OWN_PROGRAMS] {
         fs::create_dir_all(root.join(dir))?;
     }

@@ -1,10 +1,11 @@
-//! Images of what Debian packages: a real Redis and a real PostgreSQL, from this machine's own files.
+//! Images of what Debian packages: a real Redis, a real PostgreSQL and a real Git, from this machine's own files.
 //!
 //! Each holds the programs, the libraries that they load, and a busybox. Packing one takes less than a second, so it
 //! is done where it is needed instead of being kept.
 
 use super::docker;
 use super::host::Host;
+use super::image;
 use super::network::{output, succeed};
 use anyhow::{Context, Result, ensure};
 use std::fs;
@@ -20,6 +21,8 @@ pub enum Package {
     /// PostgreSQL with `psql`. `serve` makes a database in `/data` on its first start and serves it, to anybody who
     /// is `postgres`.
     Postgres,
+    /// Git, beside everything of [`IMAGE`](super::IMAGE).
+    Git,
 }
 
 impl Package {
@@ -28,6 +31,7 @@ impl Package {
         match self {
             Self::Redis => "omni-test/redis:1",
             Self::Postgres => "omni-test/postgres:1",
+            Self::Git => "omni-test/git:1",
         }
     }
 
@@ -43,24 +47,37 @@ impl Package {
     fn pack(self, dir: &Path) -> Result<PathBuf> {
         let name = self.image().replace(['/', ':'], "-");
         let (root, tar) = (dir.join(&name), dir.join(format!("{name}.tar")));
-        for folder in ["bin", "tmp", "data", "etc", "proc", "sys", "dev", "usr/bin", "usr/share"] {
-            fs::create_dir_all(root.join(folder))?;
-        }
-        fs::set_permissions(root.join("tmp"), fs::Permissions::from_mode(0o1777))?;
-        copy(Path::new("/bin/busybox"), &root)?;
-        symlink("busybox", root.join("bin/sh"))?;
         match self {
             Self::Redis => {
+                base(&root)?;
                 ["/usr/bin/redis-server", "/usr/bin/redis-cli"]
                     .iter()
                     .try_for_each(|it| program(it, &root))?;
             }
-            Self::Postgres => postgres(&root)?,
+            Self::Postgres => {
+                base(&root)?;
+                postgres(&root)?;
+            }
+            Self::Git => {
+                image::lay_out(&root)?;
+                program("/usr/bin/git", &root)?;
+            }
         }
         succeed(Command::new("tar").arg("-C").arg(&root).arg("-cf").arg(&tar).arg("."))?;
         fs::remove_dir_all(&root)?;
         Ok(tar)
     }
+}
+
+/// What each of them needs, and a shell.
+fn base(root: &Path) -> Result<()> {
+    for folder in ["bin", "tmp", "data", "etc", "proc", "sys", "dev", "usr/bin", "usr/share"] {
+        fs::create_dir_all(root.join(folder))?;
+    }
+    fs::set_permissions(root.join("tmp"), fs::Permissions::from_mode(0o1777))?;
+    copy(Path::new("/bin/busybox"), root)?;
+    symlink("busybox", root.join("bin/sh"))?;
+    Ok(())
 }
 
 /// As `postgresql` of any version lies on Debian; `/usr/bin` has what tests call.

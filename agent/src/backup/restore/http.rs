@@ -84,6 +84,12 @@ pub(super) async fn probe(
                     "{service} was started and not asked: this agent may not enter the network of a container"
                 )));
             }
+            Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => {
+                lone.lives(context).await?;
+                return Ok(Shown::Not(format!(
+                    "{service} was started and not asked: this agent does not see its process; in a container it takes `pid: host`"
+                )));
+            }
             Ok(Ok(Verdict::Bad(why))) => why,
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("no answer within {} s", ATTEMPT.as_secs()),

@@ -268,8 +268,10 @@ async fn what_cannot_be_asked_over_http_says_why() {
     };
     check(http("web", 1, None, &["postgresql"]), "not probed: web needs postgresql").await;
     check(http("web", answering(vec![LOCKED]).await, None, &[]), "it wants a credential").await;
-    bed.docker.set(|rules| rules.keeps_out = true);
+    bed.docker.set(|rules| rules.keeps_out = Some(std::io::ErrorKind::PermissionDenied));
     check(http("web", 1, None, &[]), "may not enter the network of a container").await;
+    bed.docker.set(|rules| rules.keeps_out = Some(std::io::ErrorKind::NotFound));
+    check(http("web", 1, None, &[]), "does not see its process").await;
     bed.is_clean();
 }
 

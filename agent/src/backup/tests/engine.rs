@@ -18,8 +18,8 @@ pub(super) struct Rules {
     pub(super) refuses_pause: bool,
     /// The engine is away.
     pub(super) away: bool,
-    /// The agent may not enter a container's network.
-    pub(super) keeps_out: bool,
+    /// What keeps the agent from a container's network.
+    pub(super) keeps_out: Option<std::io::ErrorKind>,
 }
 
 struct Inner {
@@ -329,8 +329,8 @@ impl Docker for Fake {
         if self.state(id) != Some(ContainerState::Running) {
             return Err(std::io::Error::other(format!("{id} does not run")));
         }
-        if self.lock().rules.keeps_out {
-            return Err(std::io::ErrorKind::PermissionDenied.into());
+        if let Some(kind) = self.lock().rules.keeps_out {
+            return Err(kind.into());
         }
         Ok(Box::new(tokio::net::TcpStream::connect(("127.0.0.1", port)).await?))
     }

@@ -42,6 +42,7 @@ fn databases_and_files_are_taken_drilled_lost_and_brought_back() {
     testbed::test(1, |bed| {
         bed.install(Package::Redis)?;
         bed.install(Package::Postgres)?;
+        bed.install(Package::Git)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let mut story = Story::new(bed.host("h1"))?;
         runtime.block_on(async {
@@ -50,6 +51,7 @@ fn databases_and_files_are_taken_drilled_lost_and_brought_back() {
             let taken = story.takes_all_while_it_is_written_to(&agent).await?;
             story.drills_them(&agent, &taken).await?;
             story.a_cut_dump_turns_a_drill_red(&agent, &taken).await?;
+            story.a_broken_repository_turns_a_drill_red(&agent, &taken).await?;
             story.brings_them_back(&agent, &taken).await?;
             story.rests_and_goes_on(&agent).await?;
             drop(agent);
@@ -266,9 +268,19 @@ impl<'a> Story<'a> {
             self.redis(&["set", &format!("kept-{number}"), "yes"])?;
         }
         self.redis(&["set", "fleeting", "yes", "ex", "100000"])?;
-        self.host
-            .docker(["exec", "shop-files-1", "sh", "-c", "mkdir /srv/deep && echo one >/srv/deep/file"])
-            .map(drop)
+        self.in_files("mkdir /srv/deep && echo one >/srv/deep/file")?;
+        self.in_files("git init -q --bare /srv/shop.git")?;
+        self.in_files(
+            "cd /srv/shop.git && blob=$(echo one | git hash-object -w --stdin) \
+             && tree=$(printf '100644 blob %s\\tfile\\n' $blob | git mktree) \
+             && export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a \
+             && git update-ref HEAD $(git commit-tree -m first $tree)",
+        )
+        .map(drop)
+    }
+
+    fn in_files(&self, script: &str) -> Result<String> {
+        self.host.docker(["exec", "shop-files-1", "sh", "-c", script])
     }
 
     async fn takes_all_while_it_is_written_to(&mut self, agent: &Agent) -> Result<Taken> {
@@ -354,7 +366,7 @@ impl<'a> Story<'a> {
                 query: query.to_owned(),
                 equals,
             };
-            let probes = vec![
+            let mut probes = vec![
                 Probe::Facts { item: None },
                 sql("SELECT count(*) FROM orders", Some(expected)),
                 sql("SELECT has_table_privilege('clerk', 'orders', 'INSERT')", Some("t".to_owned())),
@@ -363,6 +375,9 @@ impl<'a> Story<'a> {
                     command: command(&["grep", "-q", "one", "/srv/deep/file"]),
                 },
             ];
+            if key == "all" {
+                probes.push(Probe::Git { item: Some(named("volume-files")) });
+            }
             let begun = Instant::now();
             let into = Destination::Scratch { probes: probes.clone() };
             let items = [&taken[key], &taken["cache"], &taken["files"]];
@@ -417,6 +432,24 @@ impl<'a> Story<'a> {
         Ok(())
     }
 
+    async fn a_broken_repository_turns_a_drill_red(&mut self, agent: &Agent, taken: &Taken) -> Result<()> {
+        // The content of the only file of the only commit. The volume is brought back from before this later on.
+        self.in_files("cd /srv/shop.git && rm $(git rev-parse HEAD:file | sed 's|^..|objects/&/|')")?;
+        let item = taken["files"].0.clone();
+        let done = self.does(agent, self.backup(vec![item.clone()])).await?;
+        ensure!(done.state == RunState::Succeeded, "{done:?}");
+        let broken = (item, done.items.into_iter().next().context("it was taken")?);
+        let probes = vec![Probe::Facts { item: None }, Probe::Git { item: None }];
+        let done = self.does(agent, self.restore(&[&broken], Destination::Scratch { probes })).await?;
+        let said = done.message.unwrap_or_default();
+        ensure!(done.code.as_deref() == Some("probe_failed"), "{said}");
+        ensure!(
+            said.contains("shop.git in volume-files is not whole") && said.contains("missing blob"),
+            "{said}"
+        );
+        Ok(())
+    }
+
     async fn brings_them_back(&mut self, agent: &Agent, taken: &Taken) -> Result<()> {
         let items = [&taken["all"], &taken["cache"], &taken["files"]];
         let in_place = || Destination::InPlace { replace: true };
@@ -448,6 +481,7 @@ impl<'a> Story<'a> {
         ensure!(self.redis(&["config", "get", "appendonly"])?.ends_with("yes"));
         let file = self.host.docker(["exec", "shop-files-1", "cat", "/srv/deep/file"])?;
         ensure!(file == "one", "{file}");
+        self.in_files("git --git-dir /srv/shop.git fsck --full")?;
         Ok(())
     }
 

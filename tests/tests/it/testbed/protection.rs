@@ -16,11 +16,15 @@ services:
   web:
     image: omni-test/busybox:1
     command: http 80
-    volumes: ['data:/data']
+    volumes: ['data:/srv']
     deploy:
       placement: {constraints: ['node.hostname == h1']}
 volumes: {data: }
-x-omni: {backup: {to: home, max_age: 3h}}
+x-omni:
+  backup:
+    to: home
+    max_age: 3h
+    drill: {probes: [{facts: {}}, {http: {service: web, port: 80, path: /file, text: precious}}]}
 ";
 
 #[test]
@@ -49,7 +53,7 @@ services:
   web:
     image: omni-test/busybox:1
     command: http 80
-    volumes: ['data:/data']
+    volumes: ['data:/srv']
 volumes: {data: }
 x-omni: {failover: {mode: restore, max_data_age: 1h}, backup: {to: shared, max_age: 3h}}
 ";
@@ -102,12 +106,12 @@ fn container(host: &Host) -> Result<String> {
 }
 
 fn write(host: &Host, word: &str) -> Result<()> {
-    let line = format!("echo {word} >/data/file");
+    let line = format!("echo {word} >/srv/file");
     host.docker(["exec", &container(host)?, "sh", "-c", &line]).map(drop)
 }
 
 fn read(host: &Host) -> Result<String> {
-    host.docker(["exec", &container(host)?, "cat", "/data/file"])
+    host.docker(["exec", &container(host)?, "cat", "/srv/file"])
 }
 
 fn standing(mesh: &Mesh<'_>) -> Result<AppBackupView> {
@@ -152,7 +156,7 @@ fn goes_into_a_folder(bed: &Testbed, mesh: &Mesh<'_>) -> Result<()> {
     Ok(())
 }
 
-/// A check and a drill, and then it is said to be proven.
+/// A check, and a drill whose container serves the file that came back; and then it is said to be proven.
 fn is_proven(mesh: &Mesh<'_>) -> Result<()> {
     mesh.omni().run(["backup", "repo", "check", "home", "--wait=5m"])?.done().context("the check")?;
     mesh.omni().run(["drills", "run", "notes", "--on", "h1", "--wait=5m"])?.done().context("the drill")?;

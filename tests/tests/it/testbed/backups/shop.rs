@@ -5,7 +5,7 @@ use omni_common::domain::app::{
     VolumeMount, VolumeSpec,
 };
 use omni_common::domain::backup::{Item, ItemName, Quiesce, Take};
-use omni_tests::testbed::{IMAGE, Package};
+use omni_tests::testbed::Package;
 
 pub(super) fn service_name(text: &str) -> ServiceName {
     ServiceName::new(text).expect("a name")
@@ -45,7 +45,7 @@ fn service(image: &str, words: &[&str], volume: &str, target: &str, check: &[&st
     }
 }
 
-/// A PostgreSQL, a Redis with a password and an append-only file, and something with files.
+/// A PostgreSQL, a Redis with a password and an append-only file, and something with files and Git.
 pub(super) fn shop() -> AppSpec {
     let mut db = service(
         Package::Postgres.image(),
@@ -61,8 +61,9 @@ pub(super) fn shop() -> AppSpec {
         ["/usr/bin/redis-server", "--dir", "/data", "--appendonly", "yes", "--requirepass", "opensesame"];
     let cache =
         service(Package::Redis.image(), &redis, "cache", "/data", &["redis-cli", "-a", "opensesame", "ping"]);
-    let files = service(IMAGE, &["idle"], "files", "/srv", &["true"]);
-    let services = [(service_name("db"), db), (service_name("cache"), cache), (service_name("files"), files)];
+    let files = service(Package::Git.image(), &["idle"], "files", "/srv", &["true"]);
+    let services = [("db", db), ("cache", cache), ("files", files)];
+    let services = services.map(|(name, service)| (service_name(name), service));
     let group =
         Group { services: services.iter().map(|(name, _)| name.clone()).collect(), ..Group::default() };
     AppSpec {
