@@ -46,8 +46,8 @@ use std::time::Duration;
 use tokio::sync::{Mutex, Semaphore};
 
 /// Images handed on at the same time; who asks for more is told to ask another host, or later. Each costs the engine a
-/// copy on disk.
-pub const MAX_SENDING: usize = 2;
+/// copy on disk. One whose receiver died counts until that is noticed.
+pub const MAX_SENDING: usize = 4;
 /// Images built at the same time. Each may use all of the host's processors.
 const MAX_BUILDING: usize = 2;
 /// A side that says nothing for this long is given up. The sender says that it waits for its engine each

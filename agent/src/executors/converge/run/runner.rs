@@ -273,7 +273,7 @@ impl Runner {
         match done {
             Done::Step(step, outcome) => self.learn_step(&step, outcome),
             Done::Log(id, of, text) => {
-                self.busy.remove(&format!("log {id}"));
+                self.busy.remove(&log_key(id));
                 self.logs.insert(id, (of, text));
             }
             Done::Swept(keep) => {
@@ -326,13 +326,19 @@ impl Runner {
     }
 
     fn report(&mut self, plan: &Plan, containers: &[omni_common::domain::Container]) {
+        let mut before = self.shared.reports.known();
         let reports: Vec<AllocationReport> = plan
             .accounts
             .iter()
             .map(|(id, account)| {
                 let log = self.log_of(*id, account, containers);
                 let (state, reason, _) = account.verdict.clone();
-                AllocationReport { id: *id, epoch: account.epoch, state, reason, log }
+                let wordless = log.is_none() && self.busy.contains(&log_key(*id));
+                match before.remove(id).filter(|known| known.epoch == account.epoch) {
+                    // Controllers act on the first that they hear of a failure, so its last words have to be with it.
+                    Some(known) if state == AllocationState::Failed && wordless => known,
+                    _ => AllocationReport { id: *id, epoch: account.epoch, state, reason, log },
+                }
             })
             .collect();
         let over: Vec<AllocationReport> = self
@@ -360,7 +366,7 @@ impl Runner {
         let container = containers.iter().find(|container| container.id == *failing)?;
         let of = (container.id.clone(), container.finished);
         let known = self.logs.get(&id);
-        if known.is_none_or(|(known, _)| *known != of) && self.busy.insert(format!("log {id}")) {
+        if known.is_none_or(|(known, _)| *known != of) && self.busy.insert(log_key(id)) {
             let (shared, tty, of) = (self.shared.clone(), container.tty, of.clone());
             self.jobs.spawn(async move {
                 let text = tail::tail(&shared.docker, &of.0, tty).await;
@@ -395,4 +401,9 @@ pub(crate) fn api(version: &str) -> (u32, u32) {
     let parsed =
         version.split_once('.').and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
     parsed.unwrap_or((1, 41))
+}
+
+/// What is busy while an allocation's last words are being read.
+fn log_key(id: AllocationId) -> String {
+    format!("log {id}")
 }
